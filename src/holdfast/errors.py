@@ -1,0 +1,176 @@
+"""Every error Holdfast raises, in one tree. Each says what happened, where, what is still safe and what to do next.
+
+HoldfastError
+├── UsageError                the call cannot be carried out as written; nothing was changed
+│   ├── InvalidSetting        an option out of its range
+│   ├── InvalidValue          a value that cannot be recorded or stored, named by the path of its field
+│   ├── NoSession             something was recorded with no session open
+│   ├── SessionClosed         something was recorded after close, or in a forked child
+│   └── SettingsDiffer        the session was recorded under other settings
+├── StorageError              files and disks
+│   ├── WriteFailed           bytes could not be made durable
+│   │   └── DiskFull          … because there is no space
+│   ├── Corrupted             stored bytes are not what was written
+│   ├── NewerFormat           written by a newer version of Holdfast
+│   └── WorkspaceUnusable     the workspace cannot be used at all
+├── SessionNotFound           no session or checkpoint of that name
+├── SessionBusy               another process holds the session
+└── Diverged                  the program did not repeat what it had recorded
+Interrupted (SystemExit)      stopped on request at a boundary; exit status 75: run the same line again
+"""
+
+from pathlib import Path
+
+
+class HoldfastError(Exception):
+    """The base of all our errors."""
+
+
+class UsageError(HoldfastError):
+    """The call cannot be carried out as written. Nothing was changed."""
+
+
+class InvalidSetting(UsageError):
+    """An option is out of its range."""
+
+
+class InvalidValue(UsageError, ValueError):
+    """A value cannot be recorded or stored. `path` names the field."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}. Nothing was recorded by this call; everything recorded before it is intact."
+
+
+class NoSession(UsageError):
+    """Something was recorded while no session was open."""
+
+    def __str__(self) -> str:
+        return "no session is open. Nothing was recorded; open one with holdfast.session(...) around this code."
+
+
+class SessionClosed(UsageError):
+    """Something was recorded after the session was closed, or in a forked child."""
+
+
+class SettingsDiffer(UsageError):
+    """The session was recorded under other settings. `differences` has a line each."""
+
+    def __init__(self, session: str, differences: list[str], remedy: str) -> None:
+        super().__init__(session, differences, remedy)
+        self.session, self.differences, self.remedy = session, differences, remedy
+
+    def __str__(self) -> str:
+        listed = "; ".join(self.differences)
+        return f"session {self.session!r} was recorded under other settings: {listed}. Nothing was changed; {self.remedy}."
+
+
+class StorageError(HoldfastError):
+    """A file or a disk did not do what was asked."""
+
+
+class WriteFailed(StorageError):
+    """Bytes could not be made durable. Everything synced before is intact."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}. Records synced before this are intact; fix the cause, then run the same line again."
+
+
+class DiskFull(WriteFailed):
+    """There is no space for the next record. Every record accepted before is intact, and this one was not accepted."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: {self.reason}. Every record accepted before this is intact; "
+            'free some space and go on, or open the session with on_full="wait".'
+        )
+
+
+class Corrupted(StorageError):
+    """Stored bytes are not what was written. `offset` is the byte where that shows, counted from 0."""
+
+    def __init__(self, path: Path | str, offset: int, reason: str) -> None:
+        super().__init__(path, offset, reason)
+        self.path, self.offset, self.reason = path, offset, reason
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}, byte {self.offset}: {self.reason}. Nothing was changed, and everything before that byte is "
+            "intact; restore the file from a copy, or see what can be had with: holdfast verify --salvage."
+        )
+
+
+class NewerFormat(StorageError):
+    """Written by a newer version of Holdfast than this one."""
+
+    def __init__(self, path: Path | str, found: int, known: int) -> None:
+        super().__init__(path, found, known)
+        self.path, self.found, self.known = path, found, known
+
+    def __str__(self) -> str:
+        return (
+            f"{self.path}: format version {self.found}, and this Holdfast reads up to {self.known}. "
+            "Nothing was changed; upgrade with: pip install -U holdfast."
+        )
+
+
+class WorkspaceUnusable(StorageError):
+    """The workspace, or the folder of a session, cannot be used at all."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}. Nothing was written; name another folder with root=, --root or HOLDFAST_ROOT."
+
+
+class SessionNotFound(HoldfastError):
+    """No session, or no checkpoint, of that name."""
+
+
+class SessionBusy(HoldfastError):
+    """Another process holds the session."""
+
+    def __init__(self, session: str, holder: str) -> None:
+        super().__init__(session, holder)
+        self.session, self.holder = session, holder
+
+    def __str__(self) -> str:
+        return (
+            f"session {self.session!r} is open in {self.holder}. It goes on undisturbed; "
+            "wait for it, stop it, or use another name."
+        )
+
+
+class Diverged(HoldfastError):
+    """The program did not repeat what it had recorded: record `n` of `lane` was `expected`, and now came `found`."""
+
+    def __init__(self, session: str, n: int, lane: str, expected: str, found: str) -> None:
+        super().__init__(session, n, lane, expected, found)
+        self.session, self.n, self.lane, self.expected, self.found = session, n, lane, expected, found
+
+    def __str__(self) -> str:
+        return (
+            f"session {self.session!r}: record {self.n} of lane {self.lane or 'main program'!r} was {self.expected}, "
+            f"and now came {self.found}. Nothing was written; make the program repeat itself (pass its generators in "
+            'track=, put what cannot be repeated in run.once), or open with on_divergence="supersede" or "fork".'
+        )
+
+
+class Interrupted(SystemExit):
+    """Stopped on request at a boundary, with a checkpoint. Exit status 75 (EX_TEMPFAIL): run the same line again."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(75)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"stopped at a boundary ({self.reason}); run the same line again to go on"

@@ -1,0 +1,1 @@
+"""From what a program announces to records in its log."""

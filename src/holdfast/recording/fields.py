@@ -1,0 +1,141 @@
+"""A user's values as the fields of records: checked, and encoded by the one codec."""
+
+from base64 import b64encode
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from holdfast import codec
+from holdfast.errors import InvalidValue
+from holdfast.records import Token, Tokens
+
+
+def token_record(
+    text: str | int | bytes,
+    z: float | None,
+    phase: str | None,
+    tier: int | None,
+    source: str | None,
+    meta: Mapping[str, Any] | None,
+    info: Mapping[str, Any] | None,
+    *,
+    snapshot: bool,
+) -> Token:
+    """A token's record."""
+    shown, raw = token_value(text, "token")
+    return Token(
+        info=stored(info, "info", snapshot=snapshot),
+        token=shown,
+        raw=raw,
+        z=coordinate(z),
+        phase=name(phase, "phase"),
+        tier=whole(tier, "tier"),
+        source=name(source, "source"),
+        meta=stored(meta, "meta", snapshot=snapshot),
+    )
+
+
+def tokens_record(
+    texts_or_ids: Iterable[str | int | bytes], columns: Mapping[str, Any], info: Mapping[str, Any] | None
+) -> Tokens:
+    """A batch's record. Columns have the length of the batch; NumPy arrays are taken as lists."""
+    tokens = [codec.encode(plain_number(value), f"tokens[{index}]") for index, value in enumerate(listed(texts_or_ids))]
+    taken: dict[str, Any] = {}
+    for column, values in columns.items():
+        entries = listed(values)
+        if len(entries) != len(tokens):
+            raise InvalidValue(f"tokens.{column}", f"it has {len(entries)} values for {len(tokens)} tokens")
+        if column == "z":
+            entries = [coordinate(value, f"tokens.z[{index}]") for index, value in enumerate(entries)]
+        taken[column] = codec.snapshot(entries, f"tokens.{column}")
+    return Tokens(tokens=tokens, columns=taken, info=stored(info, "info", snapshot=True))
+
+
+def token_value(value: object, path: str) -> tuple[Any, str | None]:
+    """A token as it stands in the record, and its raw form where it holds lone surrogates."""
+    value = plain_number(value)
+    if isinstance(value, str):
+        return text_value(str(value), path)
+    if isinstance(value, bool) or not isinstance(value, int | bytes):
+        raise InvalidValue(path, f"a token is a string, an int id or bytes, and this is {type(value).__name__}")
+    return codec.encode(value, path), None
+
+
+def text_value(text: object, path: str) -> tuple[str, str | None]:
+    """A text with U+FFFD for lone surrogates, and base64 of its exact bytes where there are some."""
+    if not isinstance(text, str):
+        raise InvalidValue(path, f"this is a text, and {type(text).__name__} came")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        exact = text.encode("utf-8", "surrogatepass")
+        shown = "".join("\N{REPLACEMENT CHARACTER}" if "\ud800" <= sign <= "\udfff" else sign for sign in text)
+        return shown, b64encode(exact).decode("ascii")
+    return str(text), None
+
+
+def coordinate(z: object, path: str = "z") -> float | None:
+    """z, finite and in [0, 1]."""
+    if z is None:
+        return None
+    number = plain_number(z)
+    if isinstance(number, bool) or not isinstance(number, int | float):
+        raise InvalidValue(path, f"z is a number in [0, 1], and this is {type(z).__name__}")
+    if not 0.0 <= number <= 1.0:
+        raise InvalidValue(path, f"z is finite and in [0, 1], and this is {number!r}")
+    return float(number)
+
+
+def name(value: object, path: str) -> str | None:
+    """A name (phase, source); an enumeration's member counts as its value."""
+    if value is None or type(value) is str:
+        return text_value(value, path)[0] if value is not None else None
+    inner = getattr(value, "value", value)
+    if isinstance(inner, str):
+        return str(inner)
+    raise InvalidValue(path, f"this is a text, and {type(value).__name__} came")
+
+
+def whole(value: object, path: str) -> int | None:
+    """A whole number that fits 64 bits."""
+    if value is None:
+        return None
+    number = plain_number(value)
+    if isinstance(number, bool) or not isinstance(number, int) or not -(2**63) <= number < 2**63:
+        raise InvalidValue(path, f"this is a whole number of at most 64 bits, and {number!r} came")
+    return int(number)
+
+
+def number(value: object, path: str) -> float | None:
+    """A finite number, as a float."""
+    if value is None:
+        return None
+    found = plain_number(value)
+    if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) < float("inf"):
+        raise InvalidValue(path, f"this is a finite number, and {found!r} came")
+    return float(found)
+
+
+def stored(value: object, path: str, *, snapshot: bool) -> Any:
+    """A value by the codec; a mapping as a dict. With snapshot it shares nothing mutable with the caller's."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping) and type(value).__module__ != "collections":
+        value = dict(value)
+    return codec.snapshot(value, path) if snapshot else codec.encode(value, path)
+
+
+def plain_number(value: object) -> object:
+    """A NumPy or torch scalar as the Python number it stands for; anything else as it is."""
+    if type(value) in (str, int, float, bool, bytes):
+        return value
+    if getattr(value, "shape", None) == () and callable(item := getattr(value, "item", None)):
+        plain: object = item()
+        return plain
+    return value
+
+
+def listed(values: Any) -> list[Any]:
+    """A column as a list."""
+    if isinstance(values, str | bytes):
+        raise InvalidValue("tokens", "a batch is a list of tokens, and one text came; record it with run.token")
+    return list(values.tolist() if hasattr(values, "tolist") else values)

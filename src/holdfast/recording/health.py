@@ -1,0 +1,115 @@
+"""What saving costs the run and what a kill would lose now, measured while it runs."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from holdfast.recording.recorder import Recorder
+
+_KEPT_SAMPLES = 4096
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of an operation: median, 99th percentile and maximum; the first two over its last 4,096 times."""
+
+    count: int = 0
+    p50: float = 0.0
+    p99: float = 0.0
+    max: float = 0.0
+
+
+@dataclass(frozen=True)
+class Health:
+    """What saving cost so far. cost_share: of the run's wall time since opening. lag_records: accepted, not yet flushed.
+    at_risk: what a kill would lose now, in words. full_in_seconds: until the disk is full at the pace so far."""
+
+    records: int
+    bytes: int
+    records_by_kind: dict[str, int]
+    bytes_by_kind: dict[str, int]
+    ns_per_record: float
+    flush_ms: Latency
+    sync_ms: Latency
+    checkpoint_ms: Latency
+    lag_records: int
+    unsynced_records: int
+    cost_share: float
+    at_risk: str
+    free_bytes: int
+    full_in_seconds: float | None
+    hook_failures: int
+    stalls: int
+
+
+@dataclass
+class Samples:
+    """Durations in nanoseconds: all counted and summed, the last ones kept."""
+
+    count: int = 0
+    total: int = 0
+    largest: int = 0
+    _kept: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT_SAMPLES))
+
+    def add(self, ns: int) -> None:
+        """Take one duration."""
+        self.count += 1
+        self.total += ns
+        if ns > self.largest:
+            self.largest = ns
+        self._kept.append(ns)
+
+    @property
+    def mean(self) -> float:
+        """The mean in nanoseconds; 0 where there are none."""
+        return self.total / self.count if self.count else 0.0
+
+    def latency(self) -> Latency:
+        """The samples as a Latency."""
+        if not self._kept:
+            return Latency()
+        ordered = sorted(self._kept)
+        return Latency(
+            self.count,
+            ordered[len(ordered) // 2] / 1e6,
+            ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] / 1e6,
+            self.largest / 1e6,
+        )
+
+
+def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_bytes: int) -> Health:
+    """The health of a recorder that began at perf_counter_ns() = began_ns."""
+    records, sizes = recorder.counts()
+    count, size = sum(records.values()), sum(sizes.values())
+    spent = recorder.spent_ns + int(recorder.samples.mean * recorder.short_count)
+    elapsed = max(1, perf_counter_ns() - began_ns)
+    marks = recorder.watermarks
+    pace = size / (elapsed / 1e9)
+    return Health(
+        records=count,
+        bytes=size,
+        records_by_kind=records,
+        bytes_by_kind=sizes,
+        ns_per_record=spent / count if count else 0.0,
+        flush_ms=recorder.flushes.latency(),
+        sync_ms=recorder.syncs.latency(),
+        checkpoint_ms=checkpoints.latency(),
+        lag_records=marks.accepted - marks.flushed,
+        unsynced_records=marks.flushed - marks.synced,
+        cost_share=(spent + checkpoints.total) / elapsed,
+        at_risk=_at_risk(recorder),
+        free_bytes=free_bytes,
+        full_in_seconds=free_bytes / pace if pace > 0 else None,
+        hook_failures=sum(failure.count for failure in recorder.bus.failures.values()),
+        stalls=recorder.stalls,
+    )
+
+
+def _at_risk(recorder: "Recorder") -> str:
+    """What a kill, and what a power loss would take now."""
+    marks = recorder.watermarks
+    waiting, unsynced = marks.accepted - marks.flushed, marks.accepted - marks.synced
+    kill = f"a kill: {waiting:,} records" if waiting else "a kill: nothing"
+    return f"{kill}; a power loss: {f'up to {unsynced:,} records' if unsynced else 'nothing'}"

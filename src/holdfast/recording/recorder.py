@@ -1,0 +1,526 @@
+"""One place where records enter the log: modes, buffer, lanes, matching, watermarks, failures."""
+
+import os
+import threading
+import time
+from _thread import get_ident
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Any, Protocol
+
+from holdfast.errors import DiskFull, HoldfastError, InvalidSetting, InvalidValue, WriteFailed
+from holdfast.recording.bus import Bus
+from holdfast.recording.health import Samples
+from holdfast.recording.policy import SavePolicy
+from holdfast.recording.shortway import TokenFunction, buffered_way, direct_way, token_of
+from holdfast.records import Record, encode_record
+from holdfast.storage.lines import MAX_LINE_BYTES, largest_field
+from holdfast.storage.log import LogWriter, run_sync
+
+_FULL_WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """The program did not repeat itself: record n of the lane was `expected`, and now came `found` (None: the run ended)."""
+
+    n: int
+    lane: str
+    expected: Any
+    found: Any
+    reason: str
+
+
+class Matcher(Protocol):
+    """What a resumed program is expected to repeat."""
+
+    @property
+    def remaining(self) -> int:
+        """Records that are still expected."""
+
+    def match(self, record: Record) -> int | Divergence | None:
+        """n of the expected record where this is it; None where its lane expects nothing any more."""
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A promise of order among the records of one lane; top: they are made outside every loop and step."""
+
+    name: str
+    top: bool
+
+
+@dataclass(frozen=True)
+class Watermarks:
+    """Record numbers up to which everything is accepted (in memory), flushed (survives a kill), synced (survives power loss)."""
+
+    accepted: int
+    flushed: int
+    synced: int
+
+
+current_lane: ContextVar[Lane | None] = ContextVar("holdfast_lane", default=None)
+
+
+class Recorder:
+    """Gives records their time and lane, then matches, buffers or appends them, by a policy.
+
+    Safe for threads, and for signal handlers that record. `token` is the short way for the opening thread's tokens;
+    `gate` is that thread's id while it may be taken, and 0 during a replay, with hooks, in a lane, after a failure.
+    """
+
+    def __init__(
+        self,
+        log: LogWriter,
+        policy: SavePolicy,
+        *,
+        on_begin: Callable[[], list[Record]],
+        on_divergence: Callable[[Divergence], None],
+        notice: Callable[[str], None],
+        matcher: Matcher | None = None,
+        position: int = 0,
+        now: Callable[[], int] = lambda: time.time_ns() // 1000,
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
+        self.log, self.policy, self.now = log, policy, now
+        self.matcher = matcher if matcher is not None and matcher.remaining else None
+        self.bus = Bus(notice)
+        self.top = True  # whether the program is outside every loop and step
+        self.failure: HoldfastError | None = None  # of a write: raised by every further call
+        self.ended: HoldfastError | None = None  # closed, or a forked child
+        self.capturing = 0  # the thread that is copying state, which must not record
+        self.matched = self.stalls = 0
+        self.samples, self.flushes, self.syncs = Samples(), Samples(), Samples()
+        self.spent_ns = 0  # in everything but the short way, which is sampled
+        self._on_begin, self._on_divergence, self._notice = on_begin, on_divergence, notice
+        self._wait = wait or threading.Event().wait
+        self.lock, self._sync_lock = threading.RLock(), threading.RLock()
+        self._owner, self._pid = get_ident(), os.getpid()
+        self._threads = threading.local()
+        self._lanes_entered = 0
+        self.busy = False
+        self.deferred: list[Record] = []
+        self._first: int | None = None  # n before this attempt's first record
+        self._last_matched = position
+        self._kinds: dict[str, list[int]] = {}  # count and bytes, of all but the short way's tokens
+        self.buffer: list[Record | tuple[Any, ...]] = []
+        self._flushing: tuple[int, int] | None = None
+        self._seen: object = None
+        self._buffered_bytes = self._buffered_emissions = 0
+        self.phase: str | None = None
+        self._sync_each = policy.durability == "power" and policy.save_mode == "continuous"
+        self.gate = 0
+        self.token: TokenFunction
+        self._choose_short_way()
+        self.open_gate()
+
+    # The way in ------------------------------------------------------------------------------------------------------
+
+    def record(self, record: Record, followers: Callable[[int], list[Record]] | None = None) -> None:
+        """Take a record. With `followers` it is the first of a group that stands or falls together: they are made from the
+        record's n, and appended alone where the record itself is matched."""
+        began = perf_counter_ns()
+        self._place(record)
+        with self.lock:
+            if self.busy:  # a signal handler, in the middle of another record: this one goes right behind that
+                self.deferred.append(record)
+                return
+            self.busy = True
+            try:
+                replayed = self._take(record, followers)
+                while self.deferred:
+                    self._take(self.deferred.pop(0), None)
+            finally:
+                self.busy = False
+        if self._sync_each or (followers is not None and self.policy.durability == "power"):
+            self._sync()
+        self.spent_ns += perf_counter_ns() - began
+        if not self.bus.is_empty:
+            self.bus.publish(record, replayed=replayed)
+
+    def append_group(self, records: list[Record]) -> None:
+        """Append bookkeeping that stands or falls together, behind everything accepted; synced in power durability."""
+        with self.lock:
+            self.raise_stopped()
+            self._write_group(records)
+        if self.policy.durability == "power":
+            self._sync()
+
+    def flush(self, level: str = "flushed") -> None:
+        """Return when everything accepted is "flushed" or "synced"; raise where it cannot be."""
+        if level not in ("flushed", "synced"):
+            what = "no mirror of that name is attached" if level.startswith("copied:") else "there is no such level"
+            raise InvalidSetting(f"flush({level!r}): {what}; the levels are flushed and synced")
+        with self.lock:
+            self.raise_stopped()
+            self.flush_buffer()
+            if self._first is not None:
+                self._write(lambda: self.log.close_lines(self.now()))
+        if level == "synced" or self.policy.durability == "power":
+            self._sync()
+
+    def flush_if_aged(self) -> None:
+        """Flush the buffer if its oldest record was there at the last call of this already; for batch mode's timer."""
+        oldest = self.buffer[0] if self.buffer else None
+        if oldest is None or oldest is not self._seen:
+            self._seen = oldest
+            return
+        try:
+            with self.lock:
+                if self.busy or self.ended or self.failure:
+                    return
+                self.flush_buffer()
+            if self.policy.durability == "power":
+                self._sync()
+        except HoldfastError as error:
+            # Shown now; the program's next call raises it on its own thread.
+            self._notice(f"flushing in the background failed: {error}")
+
+    def close(self, record: Record, error: HoldfastError) -> None:
+        """Flush, append a last record, sync and let go. What is recorded afterwards raises `error`."""
+        with self.lock:
+            self.gate = 0
+            try:
+                if self.failure is None and self.ended is None:
+                    self.flush_buffer()
+                    record.ts = self.now()
+                    self._write(lambda: self.log.close(record))
+            finally:
+                self.ended = self.ended or error
+                self.log.release()
+
+    def end(self, error: HoldfastError) -> None:
+        """Every further call raises `error`. Takes no lock: a forked child calls it, whose lock may be held for ever."""
+        self.gate, self.ended = 0, error
+
+    def ensure_begun(self) -> None:
+        """Have this attempt's first record in the log, if nothing else brought it there."""
+        with self.lock:
+            self.begin()
+
+    def flush_accepted(self) -> None:
+        """Flush the buffer, in any mode."""
+        with self.lock:
+            self.raise_stopped()
+            self.flush_buffer()
+
+    def change_policy(self, policy: SavePolicy) -> None:
+        """Go on by another policy of the same mode and durability."""
+        with self.lock:
+            self.policy = policy
+            self._choose_short_way()
+
+    def is_foreign(self) -> bool:
+        """Whether this process is a forked child of the one that records."""
+        return os.getpid() != self._pid
+
+    def open_gate(self) -> None:
+        """Let the opening thread's tokens take the short way, if nothing stands against it."""
+        is_plain = self.matcher is None and self.bus.is_empty and not self._lanes_entered and not self.capturing
+        is_going = self._first is not None and self.failure is None and self.ended is None and not self._sync_each
+        self.gate = self._owner if is_plain and is_going else 0
+
+    def on(self, kind: str, hook: Callable[..., object]) -> Callable[[], None]:
+        """Attach a hook (see Bus.on)."""
+        detach = self.bus.on(kind, hook)
+        self.open_gate()
+
+        def end() -> None:
+            detach()
+            self.open_gate()
+
+        return end
+
+    def enter_lane(self, entered: int) -> None:
+        """Count the opening thread's lanes (+1 entered, −1 left)."""
+        if get_ident() == self._owner:
+            self._lanes_entered += entered
+            self.open_gate()
+
+    def reopen_gate(self) -> bool:
+        """Open the gate for one sample; whether this thread may pass it."""
+        self.open_gate()
+        return self.gate == get_ident()
+
+    def take_deferred(self) -> None:
+        """Take what a signal handler recorded in the middle of another record."""
+        with self.lock:
+            while self.deferred and not self.busy:
+                self.busy = True
+                try:
+                    self._take(self.deferred.pop(0), None)
+                finally:
+                    self.busy = False
+
+    def flush_full_buffer(self) -> None:
+        """Flush after the short way filled the buffer. Where the disk is full its last record is taken back, and refused."""
+        began = perf_counter_ns()
+        with self.lock:
+            if self.busy:
+                return  # a signal handler; the record it interrupted sees to the buffer
+            try:
+                self.flush_buffer()
+            except DiskFull:
+                self.buffer.pop()
+                raise
+        if self.policy.durability == "power":
+            self._sync()
+        self.spent_ns += perf_counter_ns() - began
+
+    def continue_in(self, log: LogWriter) -> None:
+        """Go on in another log, which begins where this one stands."""
+        self.log.release()
+        self.log = log
+        self._first = log.n if self._first is not None else None
+        self._kinds.clear()
+
+    def drop_matcher(self) -> None:
+        """Nothing is expected any more."""
+        self.matcher = None
+        self.open_gate()
+
+    def place(self) -> tuple[str, bool]:
+        """Lane that this thread records in, "" for the program's own, and whether outside every loop and step."""
+        lane = current_lane.get()
+        if lane is None and get_ident() != self._owner:
+            lane = getattr(self._threads, "lane", None)
+            if lane is None:
+                lane = self._threads.lane = Lane(threading.current_thread().name, self.top)
+        return (lane.name, lane.top) if lane is not None else ("", self.top)
+
+    def is_owner(self) -> bool:
+        """Whether this thread opened the session, and is in no lane."""
+        return get_ident() == self._owner and current_lane.get() is None
+
+    def capture(self, is_on: bool) -> None:
+        """While state is being copied, its thread must not record."""
+        self.capturing = get_ident() if is_on else 0
+        self.open_gate()
+
+    # Where it stands ---------------------------------------------------------------------------------------------------
+
+    @property
+    def watermarks(self) -> Watermarks:
+        """How far records are accepted, flushed and synced."""
+        flushed = self.log.n
+        return Watermarks(flushed + len(self.buffer), flushed, self.log.synced)
+
+    @property
+    def position(self) -> int:
+        """n of the last record produced; while others are still expected, of the last one produced or matched."""
+        return self.log.n if self.matcher is None else self._last_matched
+
+    @property
+    def buffers(self) -> bool:
+        """Whether records wait in memory, so that values of the caller have to be copied."""
+        return self.policy.save_mode != "continuous"
+
+    @property
+    def buffered(self) -> int:
+        """Records that a kill would take."""
+        return len(self.buffer)
+
+    @property
+    def short_count(self) -> int:
+        """Tokens that took the short way."""
+        others = sum(count for count, _ in self._kinds.values())
+        return 0 if self._first is None else max(0, self.log.n - self._first - others - self.log.marks + len(self.buffer))
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether this attempt has recorded something new."""
+        return self._first is not None
+
+    def counts(self) -> tuple[dict[str, int], dict[str, int]]:
+        """Records and bytes of this attempt by kind, matched ones left out."""
+        records = {kind: count for kind, (count, _) in self._kinds.items()}
+        sizes = {kind: size for kind, (_, size) in self._kinds.items()}
+        if self._first is not None:
+            records["token"] = records.get("token", 0) + self.short_count
+            sizes["token"] = sizes.get("token", 0) + max(0, self.log.bytes_appended - sum(sizes.values()))
+        return {kind: count for kind, count in records.items() if count}, sizes
+
+    # How it is done ------------------------------------------------------------------------------------------------------
+
+    def _place(self, record: Record) -> None:
+        """Time, lane and top of a record."""
+        if get_ident() == self.capturing:
+            raise InvalidValue("state_dict", "it recorded something while its state was being copied, which would never end")
+        lane, record.top = self.place()
+        record.lane = lane or None
+        record.ts = self.now()
+
+    def _choose_short_way(self) -> None:
+        self.token = direct_way(self) if self.policy.save_mode == "continuous" else buffered_way(self)
+
+    def _take(self, record: Record, followers: Callable[[int], list[Record]] | None) -> bool:
+        """Match or accept; True where matched."""
+        self.raise_stopped()
+        replayed = self.matcher is not None and self._match(record)
+        if followers is not None:
+            if not replayed:
+                self.begin()
+                self.flush_buffer()
+            group = followers(self.position if replayed else self.log.n + 1)
+            self._write_group(group if replayed else [record, *group])
+        elif not replayed:
+            self.begin()
+            if self.policy.save_mode == "continuous":
+                before = self.log.bytes_appended
+                self._write(lambda: self.log.append(record))
+                self._count(record, self.log.bytes_appended - before)
+            else:
+                self._accept(record)
+        if not replayed and self.matcher is not None:
+            self._last_matched = self.log.n + len(self.buffer)
+        return replayed
+
+    def _match(self, record: Record) -> bool:
+        assert self.matcher is not None
+        found = self.matcher.match(record)
+        if isinstance(found, Divergence):
+            self._on_divergence(found)
+            found = None
+        if found is not None:
+            self.matched += 1
+            self._last_matched = max(self._last_matched, found)
+        if not self.matcher.remaining:
+            self.drop_matcher()
+        return found is not None
+
+    def begin(self) -> None:
+        """Before the first new record of an attempt: the record that says so."""
+        if self._first is None:
+            n = self.log.n
+            for record in self._on_begin():
+                record.ts = self.now()
+                self._write(lambda record=record: self.log.append_batch([record]))  # type: ignore[misc]  # bound at once
+                self._count(record, 0)
+            self._first = n
+            self.open_gate()
+
+    def _accept(self, record: Record) -> None:
+        """Into the buffer; flushed where a limit is reached."""
+        size = len(line := encode_record(record))
+        if size + 64 > MAX_LINE_BYTES:
+            raise InvalidValue(*largest_field(line))
+        phase = getattr(record, "phase", None)
+        changed = phase is not None and phase != self.phase
+        if changed and self.buffer:
+            self.flush_buffer()
+        if changed:
+            self.phase = phase
+        kind = self._count(record, size)
+        self.buffer.append(record)
+        self._buffered_bytes += size
+        self._buffered_emissions += kind == "emission"
+        if self.is_full() or kind == "once":
+            try:
+                self.flush_buffer()
+            except DiskFull:
+                self.buffer.pop()
+                self._count(record, -size, -1)
+                raise
+
+    def is_full(self) -> bool:
+        """Whether the buffer has to be flushed before more is accepted."""
+        policy = self.policy
+        emissions = policy.emissions if policy.save_mode == "batch" else policy.buffer_records
+        return (
+            len(self.buffer) >= policy.flush_at
+            or self._buffered_bytes >= policy.buffer_bytes
+            or self._buffered_emissions >= emissions
+        )
+
+    def flush_buffer(self) -> None:
+        """Flush what is accepted; the lock is held. After DiskFull it is all still there."""
+        buffer = self.buffer
+        if self._flushing is not None:  # interrupted: between the write and what follows it, or before
+            n, count = self._flushing
+            self._flushing = None
+            if self.log.n > n:
+                del buffer[:count]
+        if not buffer:
+            return
+        self.begin()
+        taken = buffer[:]  # other threads may append meanwhile
+        records = [entry if isinstance(entry, Record) else token_of(entry) for entry in taken]
+        self._flushing = (self.log.n, len(taken))
+        self._write(lambda: self.log.append_batch(records))
+        del buffer[: len(taken)]
+        self._flushing = None
+        self._buffered_bytes = self._buffered_emissions = 0
+
+    def _write_group(self, records: list[Record]) -> None:
+        if not records:
+            return
+        self.begin()
+        self.flush_buffer()
+        for record in records:
+            record.ts = record.ts or self.now()
+        before = self.log.bytes_appended
+        self._write(lambda: self.log.append_group(records))
+        share = (self.log.bytes_appended - before) // len(records)
+        for record in records:
+            self._count(record, share)
+
+    def _write(self, write: Callable[[], object]) -> None:
+        """Do a write of the log, timed; a full disk is waited for where the policy says so, another failure stays."""
+        began = perf_counter_ns()
+        waited = False
+        while True:
+            try:
+                write()
+                break
+            except DiskFull as error:
+                if self.policy.on_full == "raise":
+                    raise
+                if not waited:
+                    self.stalls += 1
+                    self._notice(f"waiting for space: {error.path}: {error.reason}; nothing accepted is lost")
+                waited = True
+                self._wait(_FULL_WAIT_SECONDS)
+            except WriteFailed as error:
+                self.failure, self.gate = error, 0
+                raise
+        self.flushes.add(perf_counter_ns() - began)
+
+    def _sync(self) -> None:
+        """Sync everything flushed. Threads that come while one is syncing are served together by the next."""
+        with self._sync_lock:
+            with self.lock:
+                if self.busy:
+                    return  # a signal handler, in the middle of a record: that one's own sync comes
+                if self.failure is not None:
+                    raise self.failure
+                begun = self.log.begin_sync(self.now())
+            if begun is None:
+                return
+            began = perf_counter_ns()
+            failed = run_sync(begun)
+            self.syncs.add(perf_counter_ns() - began)
+            with self.lock:
+                if failed is not None:
+                    self.stalls += 1
+                    self._notice(f"a sync of {failed[0].path} failed ({failed[1].strerror}); its records are being repeated")
+                try:
+                    self.log.end_sync(begun, failed)
+                except WriteFailed as error:
+                    self.failure, self.gate = error, 0
+                    raise
+
+    def _count(self, record: Record, size: int, count: int = 1) -> str:
+        kind = str(type(record).__struct_config__.tag)
+        counted = self._kinds.setdefault(kind, [0, 0])
+        counted[0] += count
+        counted[1] += size
+        return kind
+
+    def raise_stopped(self) -> None:
+        """Raise what ended recording, if something did."""
+        if self.ended is not None:
+            raise self.ended
+        if self.failure is not None:
+            raise self.failure

@@ -1,0 +1,1 @@
+"""One run, over all its attempts: opening, checkpoints, resume, closing."""

@@ -1,0 +1,69 @@
+"""A session's folder: where what stands, and making and removing it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdfast.errors import WorkspaceUnusable
+from holdfast.storage.files import Files, make_folders, write_synced
+
+_WRITER = "main"
+
+
+@dataclass(frozen=True)
+class SessionFolder:
+    """The folder of one session in a workspace."""
+
+    files: Files
+    root: Path
+    name: str
+
+    @property
+    def path(self) -> Path:
+        """training/sessions/<name>"""
+        return self.root / "sessions" / self.name
+
+    @property
+    def log(self) -> Path:
+        """The writer's segments."""
+        return self.path / "log" / _WRITER
+
+    @property
+    def checkpoints(self) -> Path:
+        """Large states."""
+        return self.path / "checkpoints"
+
+    @property
+    def kept_files(self) -> Path:
+        """Contents recorded by `run.file`."""
+        return self.path / "files"
+
+    @property
+    def lock(self) -> Path:
+        """The lock file."""
+        return self.path / "lock"
+
+    @property
+    def exists(self) -> bool:
+        """Whether something was recorded here."""
+        return bool(self.files.names(self.log))
+
+    def make(self) -> None:
+        """Make the folder, and the workspace around it. Raises WorkspaceUnusable."""
+        try:
+            make_folders(self.files, self.path)
+            ignore = self.root / ".gitignore"
+            if not self.files.exists(ignore):
+                write_synced(self.files, ignore, [b"*\n"])
+        except OSError as error:
+            raise WorkspaceUnusable(self.root, error.strerror or type(error).__name__) from error
+
+    def remove_if_empty(self) -> None:
+        """Remove the folder if nothing was recorded; the lock is held, and its file goes too."""
+        if self.exists:
+            return
+        for folder in (self.log, self.log.parent):
+            if self.files.exists(folder):
+                self.files.rmdir(folder)
+        if self.files.names(self.path) == [self.lock.name]:
+            self.files.unlink(self.lock)
+            self.files.rmdir(self.path)

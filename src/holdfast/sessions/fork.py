@@ -1,0 +1,99 @@
+"""A new session that shares another one's past. Nothing of the old one is changed, and each stands for itself afterwards."""
+
+import errno
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+from holdfast.errors import SessionNotFound, WorkspaceUnusable
+from holdfast.records import CANONICAL_KINDS, Checkpoint, Range, decode_bookkeeping
+from holdfast.sessions.folder import SessionFolder
+from holdfast.sessions.resume import kind_of, place_of
+from holdfast.storage.files import Files, make_folders, read_whole, write_synced
+from holdfast.storage.lines import read_closes, read_header
+from holdfast.storage.reader import LogReader
+from holdfast.storage.recovery import Past
+
+
+def share_past(source: SessionFolder, target: SessionFolder, past: Past) -> Past:
+    """Put the segments of `past`, and all checkpoints and files, into the new session's folder; the past as it stands there.
+
+    Files are hard-linked, as they are never rewritten; copied where that is not possible.
+    """
+    files = source.files
+    if files.exists(target.path):
+        raise WorkspaceUnusable(target.path, "there is a session or folder of that name already")
+    target.make()
+    make_folders(files, target.log)
+    for extent in past.extents:
+        _share(files, extent.path, target.log / extent.path.name)
+    files.sync_folder(target.log)
+    _share_all(files, source.kept_files, target.kept_files)
+    for name in files.names(source.checkpoints):
+        if not name.startswith("."):
+            _share_all(files, source.checkpoints / name, target.checkpoints / name)
+    extents = tuple(replace(extent, path=target.log / extent.path.name) for extent in past.extents)
+    return Past(extents, highest_segment=max(extent.header.segment for extent in extents))
+
+
+def cut(files: Files, past: Past, n: int) -> Past:
+    """The past up to record n, included."""
+    kept = []
+    for extent in past.extents:
+        if extent.header.first > n:
+            break
+        if extent.last > n:
+            data = read_whole(files, extent.path)[: extent.end]
+            end = extent.start
+            for _ in range(extent.header.first, n + 1):
+                end = data.index(b"\n", end) + 1
+            _, closed, crc = read_header(data)
+            for close in read_closes(data[:end], closed, crc):
+                crc, closed = close.crc, close.end
+            extent = replace(extent, end=end, last=n, crc=zlib.crc32(data[closed:end], crc))
+        kept.append(extent)
+    return Past(tuple(kept), highest_segment=past.highest_segment)
+
+
+def find_checkpoint(reader: LogReader, number: int) -> Checkpoint:
+    """The record of a checkpoint by its number. Raises SessionNotFound."""
+    for _, line in reader.read_backwards():
+        if kind_of(line) == "checkpoint":
+            record = decode_bookkeeping(line)
+            if isinstance(record, Checkpoint) and record.number == number:
+                return record
+    raise SessionNotFound(f"there is no checkpoint {number}; list them with: holdfast checkpoints SESSION")
+
+
+def ranges_behind(reader: LogReader, checkpoint: Checkpoint, last: int) -> list[Range]:
+    """What the records up to `last` contain that a checkpoint's state does not: to be superseded in order to go on from it."""
+    position = checkpoint.position["main"]
+    spans: dict[tuple[str, bool], tuple[int, int]] = {}
+    for n, line in reader.read(min([position + 1, *checkpoint.behind.values()]), last):
+        if kind_of(line) not in CANONICAL_KINDS:
+            continue
+        place = place_of(line)
+        lane = place.lane or ""
+        first_open = position + 1 if place.top else checkpoint.behind.get(lane, position + 1)
+        if n >= first_open:
+            first, _ = spans.get((lane, place.top), (n, n))
+            spans[lane, place.top] = (first, n)
+    return [Range(first=first, last=to, lane=lane, top=top) for (lane, top), (first, to) in sorted(spans.items())]
+
+
+def _share_all(files: Files, before: Path, now: Path) -> None:
+    """The files of one folder."""
+    if names := [name for name in files.names(before) if not name.startswith(".")]:
+        make_folders(files, now)
+        for name in names:
+            _share(files, before / name, now / name)
+        files.sync_folder(now)
+
+
+def _share(files: Files, before: Path, now: Path) -> None:
+    try:
+        files.link(before, now)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EMLINK):
+            raise
+        write_synced(files, now, [read_whole(files, before)])

@@ -1,0 +1,36 @@
+"""Names of sessions: which are allowed, and new ones that nobody else has."""
+
+import os
+import time
+import unicodedata
+
+from holdfast.errors import InvalidSetting
+
+MAX_NAME_BYTES = 200
+_FORBIDDEN = set('/\\:*?"<>|')
+
+
+def checked_name(name: object) -> str:
+    """The name in Unicode's composed form (NFC), as its folder is called. Raises InvalidSetting saying what is wrong with it."""
+    if not isinstance(name, str):
+        raise InvalidSetting(f"a session's name is a text, and {type(name).__name__} came")
+    composed = unicodedata.normalize("NFC", name)
+    wrong = None
+    if not composed.strip():
+        wrong = "it is empty"
+    elif composed != composed.strip() or composed.startswith("."):
+        wrong = "it begins with a dot, or begins or ends with a space"
+    elif found := sorted(_FORBIDDEN & set(composed)):
+        wrong = f"it holds {' '.join(found)}, which file systems reserve"
+    elif any(unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp") for sign in composed):
+        wrong = "it holds a control sign or half a character"
+    elif len(composed.encode()) > MAX_NAME_BYTES:
+        wrong = f"it takes {len(composed.encode())} bytes in UTF-8, and {MAX_NAME_BYTES} is the limit"
+    if wrong:
+        raise InvalidSetting(f"session name {name[:60]!r}: {wrong}. Nothing was created; choose another name.")
+    return composed
+
+
+def new_name() -> str:
+    """A name by date and time, with eight random digits: two processes of one microsecond differ."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(4).hex()}"

@@ -1,0 +1,372 @@
+"""Opening a session: everything that is checked, found and put together before the program runs."""
+
+import os
+import weakref
+from collections.abc import Iterable, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any, get_args
+
+from holdfast import codec
+from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SettingsDiffer
+from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
+from holdfast.recording.recorder import Recorder
+from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, decode_bookkeeping
+from holdfast.sessions import fork
+from holdfast.sessions.checkpoints import CheckpointStore, Tracked
+from holdfast.sessions.folder import SessionFolder
+from holdfast.sessions.manifest import Manifest, write_manifest
+from holdfast.sessions.names import checked_name, new_name
+from holdfast.sessions.provenance import provenance
+from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_point, kind_of
+from holdfast.sessions.retention import Retention
+from holdfast.sessions.session import OnDivergence, Parts, Run, Settings
+from holdfast.storage import host
+from holdfast.storage.files import Files, RealFiles
+from holdfast.storage.lock import Lock
+from holdfast.storage.log import LogWriter
+from holdfast.storage.reader import LogReader
+from holdfast.storage.recovery import Past, recover
+
+REAL_FILES: Files = RealFiles()
+_open_runs: "weakref.WeakSet[_Opening]" = weakref.WeakSet()
+_current: ContextVar[Run | None] = ContextVar("holdfast_run", default=None)
+
+
+def start(
+    name: str | None = None,
+    *,
+    track: Mapping[str, Any] | None = None,
+    config: Mapping[str, Any] | None = None,
+    save_mode: SaveMode = "continuous",
+    durability: Durability = "process",
+    on_divergence: OnDivergence = "supersede",
+    on_full: OnFull = "raise",
+    epoch: int | None = None,
+    tags: Iterable[str] = (),
+    notes: str | None = None,
+    max_seconds: float | None = None,
+    extend: bool = False,
+    allow_change: Iterable[str] = (),
+    root: str | os.PathLike[str] | None = None,
+    keep_last: int | None = None,
+    keep_best: str | None = None,
+    files: Files | None = None,
+) -> Run:
+    """Open a session, new or to be gone on with, and return it; close it with `run.close()`. `session` does both.
+
+    track: objects by name, with state_dict() and load_state_dict(), or random generators. config: the run's settings; ones
+    that differ from the recorded ones are refused unless named in allow_change. epoch: the user's training epoch.
+    extend: loops of a recorded session may grow. max_seconds: stop at the first boundary after that time, with exit status
+    75. root: the workspace; else HOLDFAST_ROOT, else "training". keep_last, keep_best: see Retention. files: for tests.
+
+    Raises InvalidSetting, InvalidValue (state that cannot be stored), SettingsDiffer, SessionBusy, WorkspaceUnusable,
+    Corrupted, NewerFormat: after each of them the workspace is as it was.
+    """
+    policy = SavePolicy(save_mode=save_mode, durability=durability, on_full=on_full)
+    if on_divergence not in get_args(OnDivergence):
+        raise InvalidSetting(f"on_divergence={on_divergence!r} is not known; it is one of {', '.join(get_args(OnDivergence))}")
+    if max_seconds is not None and not max_seconds > 0:
+        raise InvalidSetting(f"max_seconds={max_seconds!r} is a number of seconds above 0")
+    settings = Settings(
+        on_divergence=on_divergence,
+        max_seconds=max_seconds,
+        extend=extend,
+        allow_change=(allow_change,) if isinstance(allow_change, str) else tuple(allow_change),
+        retention=Retention(keep_last=keep_last, keep_best=keep_best),
+    )
+    opened = Opened(
+        session="",
+        config=codec.snapshot(dict(config), "config") if config is not None else None,
+        tags=[str(tag) for tag in tags],
+        notes=notes,
+        epoch=epoch,
+        save_mode=save_mode,
+        durability=durability,
+    )
+    tracked = Tracked(track)
+    tracked.copy_state(_Discarded())  # what cannot be stored is refused before anything is made
+    place = workspace_root(root)
+    run = _Opening(files or REAL_FILES, place, name, policy, settings, opened, tracked).run
+    _current.set(run)
+    return run
+
+
+class session:  # a context manager that reads as a word: with holdfast.session("nano-lm") as run
+    """`start`, and at the end of the block `close`: finished, or by an exception interrupted or failed, to be gone on with.
+
+    Takes the arguments of `start`. Nothing is opened before the block is entered.
+    """
+
+    def __init__(self, name: str | None = None, **options: Any) -> None:
+        self._name, self._options = name, options
+
+    def __enter__(self) -> Run:
+        self._outer = _current.get()
+        self._run = start(self._name, **self._options)
+        return self._run
+
+    def __exit__(self, *exception: Any) -> None:
+        _current.set(self._outer)
+        self._run.__exit__(*exception)
+
+
+def current_run() -> Run:
+    """The innermost open session of this context. Raises NoSession where there is none."""
+    run = _current.get()
+    if run is None or run.is_closed:
+        raise NoSession
+    return run
+
+
+def workspace_root(root: str | os.PathLike[str] | None) -> Path:
+    """The workspace that is meant: root, else HOLDFAST_ROOT, else "training"; absolute, so that a chdir changes nothing."""
+    return Path(root if root is not None else os.environ.get("HOLDFAST_ROOT") or "training").absolute()
+
+
+class _Discarded:
+    """Takes arrays to see that they can be stored."""
+
+    def put(self, path: str, array: Any) -> str:
+        return path
+
+
+class _Opening:
+    """Puts a Run together, and what has to outlive that: the lock, the manifest, the fork of the session or the process."""
+
+    def __init__(
+        self,
+        files: Files,
+        root: Path,
+        name: str | None,
+        policy: SavePolicy,
+        settings: Settings,
+        opened: Opened,
+        tracked: Tracked,
+    ) -> None:
+        self._files, self._root, self._policy, self._opened = files, root, policy, opened
+        self._notices: list[str] = []
+        self._folder = self._make_folder(name)
+        self._lock = Lock(files, self._folder.lock, self._folder.name)
+        try:
+            self.run = self._open(settings, tracked)
+        except BaseException:
+            self._folder.remove_if_empty()
+            self._lock.release()
+            raise
+        _open_runs.add(self)
+
+    def _make_folder(self, name: str | None) -> SessionFolder:
+        if name is not None:
+            folder = SessionFolder(self._files, self._root, checked_name(name))
+            folder.make()
+            return folder
+        while True:
+            folder = SessionFolder(self._files, self._root, new_name())
+            if not self._files.exists(folder.path):
+                folder.make()
+                return folder
+
+    def _open(self, settings: Settings, tracked: Tracked) -> Run:
+        folder, files = self._folder, self._files
+        past = recover(files, folder.log, host.boot_id())
+        self._past, self._attempt = past, past.attempts + 1
+        reader = LogReader(files, folder.log, host.boot_id(), past)
+        store = CheckpointStore(files, folder.checkpoints, self._attempt, 0)
+        point = find_resume_point(reader, store.verify)
+        if point.closed is not None and point.closed.status == "forked" and point.closed.to is not None:
+            return self._open_fork(point.closed.to, settings, tracked)
+        self._refuse_other_config(point, settings)
+        store.number = point.last_number
+        store.sweep()
+        expectations = Expectations(reader, point)
+        self._point, self._expectations = point, expectations
+        self._recorder = recorder = Recorder(
+            self._new_log(folder, past, point.chain),
+            self._policy,
+            matcher=expectations,
+            position=point.position,
+            on_begin=self._begin,
+            on_divergence=lambda difference: self.run.diverged(difference),
+            notice=self._notice,
+        )
+        self._note_what_happened(past, point)
+        parts = Parts(
+            folder=folder,
+            attempt=self._attempt,
+            recorder=recorder,
+            tracked=tracked,
+            store=store,
+            point=point,
+            expectations=expectations,
+            settings=settings,
+            fork=self._fork,
+            on_closed=self._closed,
+            kept_checkpoints=lambda: _kept_checkpoints(self._files, self._folder),
+        )
+        return Run(parts, self._notices, self._notice)
+
+    def _open_fork(self, name: str, settings: Settings, tracked: Tracked) -> Run:
+        """The name belongs to another session since a fork."""
+        before = self._lock
+        self._folder = SessionFolder(self._files, self._root, name)
+        self._lock = Lock(self._files, self._folder.lock, name)
+        before.release()
+        return self._open(settings, tracked)
+
+    def _new_log(self, folder: SessionFolder, past: Past, chain: int) -> LogWriter:
+        kind = host.file_system(folder.path)
+        if (warning := host.degraded(kind)) is not None:
+            self._notice(warning)
+        return LogWriter(
+            self._files,
+            folder.log,
+            past,
+            session=folder.name,
+            attempt=self._attempt,
+            boot=host.boot_id(),
+            durability=self._policy.durability,
+            use_map=host.can_map(kind),
+            chain=chain,
+        )
+
+    def _refuse_other_config(self, point: ResumePoint, settings: Settings) -> None:
+        if point.opened is None:
+            return
+        before, now = point.opened.config or {}, self._opened.config or {}
+        differences = [
+            f"{key}: {before.get(key, 'absent')!r} → {now.get(key, 'absent')!r}"
+            for key in sorted({*before, *now})
+            if key not in settings.allow_change
+            and codec.canonical([before[key]] if key in before else []) != codec.canonical([now[key]] if key in now else [])
+        ]
+        if differences:
+            remedy = "run it as it was, name what may change in allow_change=, or use another session name"
+            raise SettingsDiffer(self._folder.name, differences, remedy)
+
+    def _notice(self, text: str) -> None:
+        """Something the user should see: kept with the run, and logged as a warning."""
+        import logging  # here, as it takes longer to import than to open a session
+
+        self._notices.append(text)
+        logging.getLogger("holdfast").warning(text)
+
+    def _note_what_happened(self, past: Past, point: ResumePoint) -> None:
+        if past.dropped:
+            self._notice(f"after the power loss {past.dropped} records that were not synced do not count; their bytes are kept")
+        for skipped in point.skipped:
+            self._notice(skipped)
+
+    def _begin(self) -> list[Record]:
+        """The record that opens this attempt, made when it has something to record."""
+        self._write_manifest("running", None)
+        if self._point.opened is None:
+            self._opened.session = self._folder.name
+            self._opened.info = codec.snapshot(provenance(), "info")  # type: ignore[assignment]  # a dict stays one
+            return [self._opened]
+        return [
+            Resumed(
+                attempt=self._attempt,
+                checkpoint=self._point.checkpoint.number if self._point.checkpoint else None,
+                replay=self._expectations.rerun,
+                skipped=self._point.skipped,
+                epoch=self._opened.epoch,
+                info=codec.snapshot(provenance(), "info"),  # type: ignore[arg-type]  # a dict stays one
+            )
+        ]
+
+    def _closed(self, run: Run, record: Closed) -> None:
+        """The run has let go of its log."""
+        _open_runs.discard(self)
+        try:
+            if self._recorder.has_begun:
+                self._write_manifest(record.status, record.reason)
+            self._folder.remove_if_empty()
+        finally:
+            self._lock.release()
+
+    def _fork(self, run: Run) -> None:
+        """Go on in a new session that shares the past; the old one says where its name leads from now on."""
+        recorder, old = self._recorder, self._folder
+        recorder.flush_accepted()
+        boot = host.boot_id()
+        reader = LogReader(self._files, old.log, boot)
+        number = 2
+        while self._files.exists((new := SessionFolder(self._files, self._root, f"{old.name}~{number}")).path):
+            number += 1
+        past = fork.share_past(old, new, reader.past)
+        lock = Lock(self._files, new.lock, new.name)
+        self._attempt = past.attempts + 1
+        chain = find_resume_point(reader, lambda _: None).chain
+        record = Closed(status="forked", reason="the program did not repeat itself", to=new.name, ts=recorder.now())
+        recorder.log.append_batch([record])
+        recorder.log.sync(record.ts)
+        self._folder, self._past = new, past
+        recorder.continue_in(self._new_log(new, past, chain))
+        store = CheckpointStore(self._files, new.checkpoints, self._attempt, self._last_number(reader))
+        run.move_to(new, store)
+        self._lock.release()
+        self._lock = lock
+
+    def _last_number(self, reader: LogReader) -> int:
+        for _, line in reader.read_backwards():
+            if kind_of(line) == "checkpoint":
+                record = decode_bookkeeping(line)
+                return record.number if isinstance(record, Checkpoint) else 0
+        return 0
+
+    def in_forked_child(self) -> None:
+        """The child lets go of its copies: it never writes here, and does not hold the lock when the parent is gone."""
+        self._recorder.end(
+            SessionClosed(f"session {self._folder.name!r} belongs to the parent process; a forked child records nothing in it")
+        )
+        self._recorder.log.release()
+        self._lock.release()
+
+    def _write_manifest(self, status: str, reason: str | None) -> None:
+        """A cache: where it cannot be written the log still has everything."""
+        opened = self._point.opened or self._opened
+        now = self._recorder.now()
+        manifest = Manifest(
+            session=self._folder.name,
+            status=status,
+            reason=reason,
+            attempts=self._attempt,
+            records=self._recorder.log.n,
+            bytes=self._recorder.log.bytes_appended + sum(extent.end for extent in self._past.extents),
+            created=opened.ts or now,
+            updated=now,
+            epoch=self._opened.epoch,
+            tags=opened.tags,
+            notes=opened.notes,
+            config=opened.config,
+        )
+        try:
+            write_manifest(self._files, self._folder.path, manifest)
+        except OSError as error:
+            self._notice(f"{self._folder.path / 'session.json'}: {error.strerror}; it is only a cache, and can be rebuilt")
+
+
+def _kept_checkpoints(files: Files, folder: SessionFolder) -> list[Checkpoint]:
+    """The checkpoints of a log whose files are there and not released, in order."""
+    reader = LogReader(files, folder.log, host.boot_id())
+    kept: dict[int, Checkpoint] = {}
+    for _, line in reader.read():
+        if kind_of(line) == "checkpoint":
+            record = decode_bookkeeping(line)
+            if isinstance(record, Checkpoint):
+                kept[record.n] = record
+        elif kind_of(line) == "released":
+            gone = decode_bookkeeping(line)
+            if isinstance(gone, Released):
+                for n in gone.checkpoints:
+                    kept.pop(n, None)
+    return list(kept.values())
+
+
+def _after_fork() -> None:
+    for opening in list(_open_runs):
+        opening.in_forked_child()
+
+
+os.register_at_fork(after_in_child=_after_fork)

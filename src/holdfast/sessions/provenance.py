@@ -1,0 +1,52 @@
+"""Where a run came from: command line, Python, packages, host, git commit. It stands in `info`, as equal runs may differ in it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from holdfast.storage.host import host_name
+
+_GIT_SECONDS = 2.0
+
+
+def provenance() -> dict[str, Any]:
+    """What is known of this process. Never raises: what cannot be had is left out."""
+    found: dict[str, Any] = {
+        "argv": [*sys.argv],
+        "python": ".".join(map(str, sys.version_info[:3])),
+        "packages": _imported_versions(),
+        "host": host_name(),
+        "pid": os.getpid(),
+    }
+    try:
+        found["folder"] = str(Path.cwd())
+    except OSError:
+        return found  # the working directory is gone
+    commit = _git("rev-parse", "HEAD") if _in_checkout(Path.cwd()) else None
+    if commit:
+        found["git"] = {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
+    return found
+
+
+def _imported_versions() -> dict[str, str]:
+    """Versions of the packages that are imported; asking all installed ones would take longer than many a run."""
+    versions = {}
+    for name, module in sorted(sys.modules.items()):
+        version = getattr(module, "__version__", None) if "." not in name and not name.startswith("_") else None
+        if isinstance(version, str) and name not in sys.stdlib_module_names:
+            versions[name] = version
+    return versions
+
+
+def _in_checkout(folder: Path) -> bool:
+    return any((parent / ".git").exists() for parent in (folder, *folder.parents))
+
+
+def _git(*command: str) -> str | None:
+    try:
+        done = subprocess.run(["git", *command], capture_output=True, timeout=_GIT_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None

@@ -1,0 +1,261 @@
+"""Where a run goes on, and what it is expected to repeat (docs/format.md, "Resume")."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from holdfast.errors import HoldfastError
+from holdfast.recording.recorder import Divergence
+from holdfast.records import (
+    CANONICAL_KINDS,
+    Checkpoint,
+    Closed,
+    Opened,
+    Range,
+    Record,
+    Superseded,
+    canonical_bytes,
+    decode_bookkeeping,
+    encode_record,
+)
+from holdfast.storage.reader import LogReader
+
+Stream = tuple[str, bool]
+"""Lane, and whether top."""
+
+_decode = msgspec.json.decode
+
+
+class Place(msgspec.Struct):
+    kind: str
+    n: int
+    lane: str | None = None
+    top: bool = False
+    back: int | None = None
+
+
+place_of = msgspec.json.Decoder(Place).decode
+
+
+@dataclass
+class ResumePoint:
+    """What reading a log back to its last good checkpoint found.
+
+    checkpoint: the one to restore, None to begin at the start. chain: the last record of the chain. skipped: sentences
+    about checkpoints that could not be taken. last_number: of the last checkpoint recorded, good or not.
+    """
+
+    checkpoint: Checkpoint | None = None
+    opened: Opened | None = None
+    closed: Closed | None = None
+    superseded: list[Superseded] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    chain: int = 0
+    last_number: int = 0
+
+    @property
+    def position(self) -> int:
+        """n of the last canonical record before the point; 0 at the start."""
+        return self.checkpoint.position["main"] if self.checkpoint else 0
+
+
+def find_resume_point(reader: LogReader, verify: Callable[[Checkpoint], None]) -> ResumePoint:
+    """Read the log backwards to the checkpoint with the greatest position that is alive and verifies. Costs the tail, not the
+    history. `verify` raises where a checkpoint's files are not what was written."""
+    found = ResumePoint()
+    chain: int | None = None
+    if reader.last:
+        first = decode_bookkeeping(reader.find(1))
+        found.opened = first if isinstance(first, Opened) else None
+    for n, line in reader.read_backwards():
+        if found.checkpoint is not None and n <= found.position:
+            break
+        kind = kind_of(line)
+        if kind in CANONICAL_KINDS:
+            if chain is None and b'"top":true' in line and place_of(line).top:
+                chain = n
+            continue
+        record = decode_bookkeeping(line)
+        if isinstance(record, Superseded):
+            found.superseded.append(record)
+            chain = n if chain is None else chain
+        elif isinstance(record, Closed):
+            found.closed = found.closed or record
+        elif isinstance(record, Checkpoint):
+            if chain is None:
+                chain = record.back or 0
+            found.last_number = max(found.last_number, record.number)
+            best = found.checkpoint.position["main"] if found.checkpoint else -1
+            if record.at is None or record.position["main"] <= best or is_dead(record, found.superseded):
+                continue
+            try:
+                verify(record)
+            except HoldfastError as error:
+                found.skipped.append(f"checkpoint {record.number} (record {n}) is passed over: {error}")
+            else:
+                found.checkpoint = record
+    found.chain = chain or 0
+    return found
+
+
+def is_dead(record: Checkpoint, later: list[Superseded]) -> bool:
+    """Whether a checkpoint's state contains what one of the superseded records behind it took back."""
+    for superseded in later:
+        for span in superseded.ranges:
+            matched_up_to = record.position["main"]
+            if span.lane in record.behind:
+                matched_up_to = min(matched_up_to, record.behind[span.lane] - 1)
+            if not span.top and superseded.n > record.n and span.first <= matched_up_to:
+                return True
+    return False
+
+
+class Expectations:
+    """What a resumed program is expected to repeat: of each lane the records behind the position, and all top-level ones.
+
+    They are read as they are needed. `remaining` counts them; `rerun` of them lie behind the position.
+    """
+
+    def __init__(self, reader: LogReader, point: ResumePoint) -> None:
+        self._reader = reader
+        checkpoint = point.checkpoint
+        self.position = point.position
+        self._behind = checkpoint.behind if checkpoint else {}
+        start = min([self.position + 1, *self._behind.values()])
+        self._superseded = list(point.superseded)
+        tops = self._follow_chain(checkpoint.back or 0, start) if checkpoint else []
+        for _, line in reader.read(start, checkpoint.n if checkpoint else 0):
+            if kind_of(line) == "superseded":
+                record = decode_bookkeeping(line)
+                assert isinstance(record, Superseded)
+                self._superseded.append(record)
+        self._counts: dict[Stream, int] = {}
+        self._last: dict[Stream, int] = {}
+        self._queues: dict[Stream, deque[tuple[int, bytes]]] = {}
+        for n, lane in tops:
+            if not self._is_superseded(n, lane, True):
+                self._expect(n, (lane, True))
+                self._queues.setdefault((lane, True), deque()).append((n, b""))
+        for n, place in self._expected_from(start):
+            self._expect(n, (place.lane or "", place.top))
+        self.remaining = sum(self._counts.values())
+        self.rerun = self.remaining - sum(len(queue) for queue in self._queues.values())
+        self._source = self._lines_from(start)
+
+    def match(self, record: Record) -> int | Divergence | None:
+        """n of the expected record where this is it (then it is expected no more), None where its lane expects nothing."""
+        lane = record.lane or ""
+        if not self._counts.get((lane, True)) and not self._counts.get((lane, False)):
+            return None
+        expected = self.peek(lane, record.top)
+        found = _decode(encode_record(record))
+        if expected is None:
+            n = min(self._first((lane, top)) for top in (True, False) if self._counts.get((lane, top)))
+            following = _decode(self._reader.find(n))
+            return Divergence(n, lane, following, found, "the program recorded something more")
+        n, fields = expected
+        if canonical_bytes(fields) != canonical_bytes(found):
+            return Divergence(n, lane, fields, found, "the program recorded something else")
+        self._queues[lane, record.top].popleft()
+        self._counts[lane, record.top] -= 1
+        self.remaining -= 1
+        return n
+
+    def peek(self, lane: str, top: bool) -> tuple[int, dict[str, Any]] | None:
+        """n and fields of the record expected next in a stream."""
+        stream = lane, top
+        if not self._counts.get(stream):
+            return None
+        n, line = self._head(stream)
+        return n, _decode(line or self._reader.find(n))
+
+    def ranges(self, lane: str | None = None, top: bool | None = None) -> list[Range]:
+        """What is still expected, of one lane and kind or of all, as ranges for a `superseded` record."""
+        return [
+            Range(first=self._first(stream), last=self._last[stream], lane=stream[0], top=stream[1])
+            for stream in self._streams(lane, top)
+        ]
+
+    def drop(self, lane: str | None = None, top: bool | None = None) -> None:
+        """Expect that no more."""
+        for stream in self._streams(lane, top):
+            self._counts[stream] = 0
+        self.remaining = sum(self._counts.values())
+
+    def _streams(self, lane: str | None, top: bool | None) -> list[Stream]:
+        return [
+            stream
+            for stream, count in sorted(self._counts.items())
+            if count and lane in (None, stream[0]) and top in (None, stream[1])
+        ]
+
+    def first_difference(self) -> tuple[int, str, dict[str, Any]] | None:
+        """n, lane and fields of the first record still expected."""
+        firsts = [(self._first(stream), stream[0]) for stream, count in self._counts.items() if count]
+        if not firsts:
+            return None
+        n, lane = min(firsts)
+        return n, lane, _decode(self._reader.find(n))
+
+    def behind(self, position: int) -> dict[str, int]:
+        """Lane → n of its first record not yet matched, for those that lie before the position."""
+        firsts = {stream[0]: self._first(stream) for stream, count in self._counts.items() if count and not stream[1]}
+        return {lane: n for lane, n in firsts.items() if n <= position}
+
+    def _expect(self, n: int, stream: Stream) -> None:
+        self._counts[stream] = self._counts.get(stream, 0) + 1
+        self._last[stream] = n
+
+    def _first(self, stream: Stream) -> int:
+        return self._head(stream)[0]
+
+    def _head(self, stream: Stream) -> tuple[int, bytes]:
+        """The next entry of a stream that expects something."""
+        queue = self._queues.setdefault(stream, deque())
+        while not queue:
+            n, place, line = next(self._source)
+            self._queues.setdefault((place.lane or "", place.top), deque()).append((n, line))
+        return queue[0]
+
+    def _lines_from(self, start: int) -> Iterator[tuple[int, Place, bytes]]:
+        for n, line in self._reader.read(start):
+            if kind_of(line) in CANONICAL_KINDS and self._is_expected(n, place := place_of(line)):
+                yield n, place, line
+
+    def _expected_from(self, start: int) -> Iterator[tuple[int, Place]]:
+        return ((n, place) for n, place, _ in self._lines_from(start))
+
+    def _is_expected(self, n: int, place: Place) -> bool:
+        lane = place.lane or ""
+        if not place.top and n < self._behind.get(lane, self.position + 1):
+            return False
+        return not self._is_superseded(n, lane, place.top)
+
+    def _is_superseded(self, n: int, lane: str, top: bool) -> bool:
+        return any(
+            span.covers(n, lane, top) for record in self._superseded if record.n > n for span in record.ranges
+        )
+
+    def _follow_chain(self, n: int, before: int) -> list[tuple[int, str]]:
+        """Number and lane of the top-level records before a number, in order; takes in the superseded records on the way."""
+        tops: list[tuple[int, str]] = []
+        while n:
+            line = self._reader.find(n)
+            place = place_of(line)
+            if place.kind == "superseded":
+                record = decode_bookkeeping(line)
+                assert isinstance(record, Superseded)
+                if all(known.n != record.n for known in self._superseded):
+                    self._superseded.append(record)
+            elif n < before:
+                tops.append((n, place.lane or ""))
+            n = n - 1 if place.back is None else place.back
+        return tops[::-1]
+
+
+def kind_of(line: bytes) -> str:
+    """The kind of a record's line: its first field."""
+    return line[9 : line.index(b'"', 9)].decode()

@@ -1,0 +1,528 @@
+"""A session that is open: what a program holds on to while it runs."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter_ns
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from holdfast import codec
+from holdfast.errors import Diverged, Interrupted, SessionClosed, SettingsDiffer, UsageError
+from holdfast.recording import fields
+from holdfast.recording.face import Face
+from holdfast.recording.flusher import Flusher
+from holdfast.recording.health import Health, Samples, health_of
+from holdfast.recording.recorder import Divergence, Lane, Recorder, Watermarks, current_lane
+from holdfast.records import Checkpoint, Closed, Loop, Module, Once, Released, Superseded
+from holdfast.sessions.checkpoints import CheckpointStore, Tracked
+from holdfast.sessions.folder import SessionFolder
+from holdfast.sessions.preemption import Preemption
+from holdfast.sessions.program import Program
+from holdfast.sessions.resume import Expectations, ResumePoint
+from holdfast.sessions.retention import Retention, deletable_folders
+
+OnDivergence = Literal["supersede", "raise", "fork"]
+_SHOWN_CHARACTERS = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a session behaves, apart from saving."""
+
+    on_divergence: OnDivergence = "supersede"
+    max_seconds: float | None = None
+    extend: bool = False
+    allow_change: tuple[str, ...] = ()
+    retention: Retention = Retention()
+
+
+@dataclass
+class Parts:
+    """What opening put together for a Run."""
+
+    folder: SessionFolder
+    attempt: int
+    recorder: Recorder
+    tracked: Tracked
+    store: CheckpointStore
+    point: ResumePoint
+    expectations: Expectations
+    settings: Settings
+    fork: Callable[["Run"], None]
+    on_closed: Callable[["Run", Closed], None]
+    kept_checkpoints: Callable[[], list[Checkpoint]]
+
+
+class Run(Face):
+    """One open session. Made by `holdfast.session` or `holdfast.start`, not by its constructor.
+
+    Loops, steps and checkpoints belong to the thread that opened it; records may come from any thread.
+    """
+
+    def __init__(self, parts: Parts, notices: list[str], notice: Callable[[str], None]) -> None:
+        super().__init__(parts.recorder, parts.folder.files, parts.folder.kept_files)
+        self._parts, self._notice = parts, notice
+        self.notices = notices
+        self.attempt = parts.attempt
+        point = parts.point
+        self.finished = point.closed is not None and point.closed.status == "finished"
+        self.resumed_step: int | None = None
+        self.replay_total = parts.expectations.rerun
+        self._program = Program.restored(point.checkpoint.loops if point.checkpoint else ())
+        self._restore_at = point.checkpoint.at if point.checkpoint else None
+        self._restored = parts.store.load(point.checkpoint) if point.checkpoint else None
+        if self._restored is not None:
+            self._refuse_other_objects(self._restored[0])
+        self._metrics: dict[str, Any] = {}
+        self._named: list[str] = []
+        self._kept: list[Checkpoint] | None = None
+        self._checkpoint_times = Samples()
+        self._began = self._last_checkpoint = time.monotonic()
+        self._began_ns = perf_counter_ns()
+        self._is_closed = False
+        self._preemption = Preemption(lambda: bool(self._program.place), notice)
+        policy = parts.recorder.policy
+        self._flusher = Flusher(parts.recorder, policy.seconds) if policy.save_mode == "batch" else None
+
+    # What it is -----------------------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The session's name."""
+        return self._parts.folder.name
+
+    @property
+    def path(self) -> Path:
+        """The session's folder."""
+        return self._parts.folder.path
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more can be recorded."""
+        return self._is_closed
+
+    @property
+    def replay_left(self) -> int:
+        """Records that the program still has to repeat; top-level ones included."""
+        return self._parts.expectations.remaining
+
+    @property
+    def step_index(self) -> int | None:
+        """The step of the loop the program is in, None outside."""
+        return self._step
+
+    _step: int | None = None
+
+    def watermarks(self) -> Watermarks:
+        """Record numbers up to which everything is accepted, flushed and synced."""
+        return self._recorder.watermarks
+
+    def health(self) -> Health:
+        """What saving costs, and what a kill would lose now."""
+        try:
+            free = self._files.free_bytes(self.path)
+        except OSError:
+            free = 0  # the folder is gone: then that is what there is
+        return health_of(self._recorder, self._checkpoint_times, self._began_ns, free)
+
+    def flush(self, level: str = "flushed") -> None:
+        """Return when everything accepted is "flushed" (survives a kill) or "synced" (survives power loss); raise otherwise."""
+        self._recorder.flush(level)
+
+    def on(self, kind: str, hook: Callable[..., object]) -> Callable[[], None]:
+        """Call hook(record, replayed=bool) for every record of a kind ("*": all). Its exceptions are counted and shown, never
+        raised. The returned function ends that."""
+        return self._recorder.on(kind, hook)
+
+    def set_interval(
+        self, *, tokens: int | None = None, emissions: int | None = None, checkpoint: float | None = None
+    ) -> None:
+        """Change when batch mode flushes (records of a kind), and the seconds between time-driven checkpoints."""
+        given = {"tokens": tokens, "emissions": emissions, "checkpoint": checkpoint}
+        policy = replace(self._recorder.policy, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]  # checked when made
+        self._recorder.change_policy(policy)
+        self.token = self._recorder.token
+
+    def metric(self, *, info: Mapping[str, Any] | None = None, **values: Any) -> None:
+        """Record named numbers. NaN and infinities are taken: a diverged loss is a fact. Scalars of NumPy and torch are taken as
+        Python numbers. The last value of each name stands in the checkpoints, for keep_best."""
+        super().metric(info=info, **values)
+        self._metrics.update({key: fields.plain_number(value) for key, value in values.items()})
+
+    # Loops and steps --------------------------------------------------------------------------------------------------
+
+    def loop(
+        self, n: int | None = None, *, checkpoint_every: int | None = None, checkpoint_seconds: float | None = None
+    ) -> Iterator[int]:
+        """Yield the steps 0 to n−1 (without end for None); after a kill, from the step of the last checkpoint on.
+
+        A checkpoint is taken every `checkpoint_every` steps, every `checkpoint_seconds` (of the session, 300 s, where neither
+        is given) at the end of a step, and at the end. On entering the loop that the last checkpoint lies in, everything
+        tracked gets its state back. A loop inside a loop or step takes no checkpoints: it begins anew with the body around
+        it. Raises SettingsDiffer where the loop was recorded with another length, Interrupted when the run is to stop.
+        """
+        self._need_program_thread("loop")
+        if n is not None and (not isinstance(n, int) or n < 0):
+            raise UsageError(f"loop({n!r}): the number of steps is a whole number from 0 on, or None")
+        if checkpoint_every is not None and checkpoint_every < 1:
+            raise UsageError(f"loop(checkpoint_every={checkpoint_every!r}): at least 1")
+        if self._program.place:
+            if checkpoint_every or checkpoint_seconds:
+                raise UsageError("a loop inside a loop or step takes no checkpoints of its own; give them to the outer one")
+            return iter(range(n)) if n is not None else _endless()
+        key = self._program.next_loop()
+        return self._steps(key, n, checkpoint_every, checkpoint_seconds)
+
+    def _steps(self, key: str, n: int | None, every: int | None, seconds: float | None) -> Iterator[int]:
+        self._recorder.raise_stopped()
+        start = self._enter_loop(key, n)
+        left = True
+        if every is None and seconds is None:
+            seconds = self._recorder.policy.checkpoint
+        try:
+            step = start
+            while n is None or step < n:
+                self._step = step
+                self._program.enter(f"{key}:{step}")
+                self._recorder.top = False
+                yield step
+                step += 1
+                self._program.loops[key] = Loop(key=key, next=step, length=n)
+                self._boundary(key, is_due=bool(every) and step % (every or 1) == 0, seconds=seconds, is_last=step == n)
+            left = False
+        finally:
+            self._step = None
+            self._program.leave("")
+            self._recorder.top = True
+            if left and (loop := self._program.loops.get(key)) is not None:
+                self._program.loops[key] = Loop(key=key, next=loop.next, length=loop.length, left=True)
+
+    def _enter_loop(self, key: str, n: int | None) -> int:
+        """The step to begin with; restores everything tracked where the last checkpoint lies in this loop."""
+        saved = self._program.loops.get(key)
+        start = 0
+        if saved is not None:
+            start = saved.next
+            if saved.left:
+                start = n if n is not None else start
+            elif saved.length != n:
+                self._check_length(saved, n)
+        if self._restore_at == key:
+            self._restore()
+            if n is None or start < n:
+                self.resumed_step = start
+        if saved is None or (saved.length is None or (n is not None and n > saved.length)):
+            self._program.loops[key] = Loop(key=key, next=start, length=n)
+        if saved is not None and saved.length != n and self._recorder.matcher is not None:
+            # What came behind the loop's old end comes again, behind the new one.
+            self._supersede("", "the loop was extended", None, None, top=True)
+        return start
+
+    def _check_length(self, saved: Loop, n: int | None) -> None:
+        if "loop" in self._parts.settings.allow_change:
+            return
+        grows = saved.length is not None and (n is None or n > saved.length)
+        if self._parts.settings.extend and grows:
+            return
+        remedy = 'open it with extend=True to let it grow, or with allow_change=("loop",), or use another name'
+        raise SettingsDiffer(self.name, [f"{saved.key} had {saved.length} steps, and now has {n}"], remedy)
+
+    def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        """Call fn(*args, **kwargs), record its result as a module, and return the recorded result, decoded.
+
+        Outside a loop, the result and a checkpoint are appended as one piece, and a step before the position of a resume is
+        not run again. In a loop it is part of the step around it. An exception of fn is recorded nowhere: the next attempt
+        runs the step again.
+        """
+        self._need_program_thread("step")
+        key = self._program.next_step(name)
+        outside = self._program.place
+        if not outside and (recorded := self._recorded_step(key)) is not None:
+            return codec.decode(recorded.get("result"))
+        self._recorder.raise_stopped()
+        self._program.enter(key)
+        self._recorder.top = False
+        try:
+            result = fn(*args, **kwargs)
+        finally:
+            self._program.leave(outside)
+            self._recorder.top = not outside
+        tree = codec.snapshot(result, f"step[{name!r}]")
+        record = Module(name=fields.text_value(name, "step")[0], result=tree, key=key)
+        if outside:
+            self._recorder.record(record)
+            if self._recorder.policy.save_mode == "batch":
+                self._recorder.flush()
+        elif self._restored is not None:
+            # The program has changed: it does something before the step or loop whose state is to come back.
+            self._recorder.record(record)
+        else:
+            stored = self._copy_state()
+            self._recorder.record(record, lambda position: [self._checkpoint_record(stored, key, None, position)])
+            self._checkpoint_taken()
+            self._stop_if_asked()
+        return codec.decode(tree)
+
+    def _recorded_step(self, key: str) -> dict[str, Any] | None:
+        """The record of a step that lies before the position, or None. It counts as repeated."""
+        expected = self._parts.expectations.peek("", True) if self._recorder.matcher is not None else None
+        if expected is None or expected[1]["kind"] != "module" or expected[1].get("key") != key:
+            return None
+        n, stored = expected
+        if n > self._parts.point.position:
+            return None
+        self._recorder.record(_module_of(stored))
+        if self._restore_at == key:
+            self._restore()
+        return stored
+
+    def once(self, key: str, fn: Callable[[], Any]) -> Any:
+        """Call fn() for what must not be repeated (the clock, the network, a model call) and return its recorded value, decoded.
+
+        Flushed in every mode before it returns. A resumed program gets the recorded value, and fn is not called; a kill
+        between the call and its record repeats the call. The value is no part of the digest.
+        """
+        lane, top = self._recorder.place()
+        expected = self._parts.expectations.peek(lane, top) if self._recorder.matcher is not None else None
+        if expected is not None and expected[1]["kind"] == "once" and expected[1]["key"] == key:
+            tree = expected[1].get("value")
+        else:
+            self._recorder.raise_stopped()
+            tree = codec.snapshot(fn(), f"once[{key!r}]")
+        self._recorder.record(Once(key=fields.text_value(key, "once.key")[0], value=tree))
+        return codec.decode(tree)
+
+    def lane(self, name: str) -> "_Lane":
+        """A context manager: what this thread or task records inside has an order of its own.
+
+        Whether its records are top-level is decided by this call: make it before the thread is started.
+        """
+        shown = fields.text_value(name, "lane")[0]
+        if not shown:
+            raise UsageError("a lane has a name")
+        return _Lane(Lane(shown, self._recorder.top), self._recorder)
+
+    # Checkpoints ------------------------------------------------------------------------------------------------------
+
+    def checkpoint(self, name: str | None = None) -> None:
+        """Take a checkpoint: in a loop or step at its end, elsewhere now. One with a name is kept for ever.
+
+        One taken outside every loop and step can be exported and forked; a resume begins at the loop or step before it,
+        as code outside runs again.
+        """
+        self._need_program_thread("checkpoint")
+        self._recorder.raise_stopped()
+        if self._program.place:
+            self._named.append(name or "")
+        elif self._restored is None:
+            self._take_checkpoint(None, name)
+
+    def _boundary(self, key: str, *, is_due: bool, seconds: float | None, is_last: bool) -> None:
+        """The end of a loop's step: checkpoints that are due, and stopping where that was asked for."""
+        names, self._named = self._named, []
+        for name in names:
+            self._take_checkpoint(key, name or None)
+        limit = self._parts.settings.max_seconds
+        if limit is not None and time.monotonic() - self._began >= limit and not is_last:
+            self._preemption.requested = self._preemption.requested or f"max_seconds={limit:g}"
+        is_late = seconds is not None and time.monotonic() - self._last_checkpoint >= seconds
+        if not names and (is_due or is_late or is_last or self._preemption.requested):
+            self._take_checkpoint(key, None)
+        self._stop_if_asked()
+
+    def _stop_if_asked(self) -> None:
+        if self._preemption.requested:
+            raise Interrupted(self._preemption.requested)
+
+    def _take_checkpoint(self, at: str | None, name: str | None) -> None:
+        self._recorder.raise_stopped()
+        self._recorder.flush_accepted()
+        position = self._recorder.position
+        stored = self._copy_state()
+        self._recorder.append_group([self._checkpoint_record(stored, at, name, position)])
+        self._checkpoint_taken()
+
+    def _copy_state(self) -> dict[str, Any]:
+        began = perf_counter_ns()
+        self._recorder.capture(True)
+        try:
+            return self._parts.store.store(self._parts.tracked.copy_state)
+        finally:
+            self._recorder.capture(False)
+            self._checkpoint_times.add(perf_counter_ns() - began)
+
+    def _checkpoint_record(self, stored: dict[str, Any], at: str | None, name: str | None, position: int) -> Checkpoint:
+        record = Checkpoint(
+            position={"main": position},
+            behind=self._parts.expectations.behind(position) if self._recorder.matcher is not None else {},
+            at=at,
+            loops=list(self._program.loops.values()),
+            name=name,
+            metrics=codec.snapshot(self._metrics, "metrics") if self._metrics else None,
+            **stored,
+        )
+        if self._kept is not None:
+            self._kept.append(record)
+        return record
+
+    def _checkpoint_taken(self) -> None:
+        """Release what is kept no longer: the record first, then the files."""
+        self._last_checkpoint = time.monotonic()
+        retention = self._parts.settings.retention
+        if retention.keep_last is None:
+            return
+        if self._kept is None:
+            self._kept = self._parts.kept_checkpoints()
+        if gone := retention.superfluous(self._kept):
+            self._kept = [record for record in self._kept if record not in gone]
+            self._recorder.append_group([Released(checkpoints=[record.n for record in gone], reason="retention")])
+            self._recorder.flush("synced")  # else a power loss could bring back a checkpoint without its files
+            self._parts.store.remove(deletable_folders(gone, self._kept))
+
+    def _restore(self) -> None:
+        """Give everything tracked the state of the checkpoint that the run goes on from."""
+        assert self._restored is not None
+        (state, arrays), self._restored, self._restore_at = self._restored, None, None
+        self._parts.tracked.restore(state, arrays)
+
+    def _refuse_other_objects(self, state: Mapping[str, Any]) -> None:
+        missing = self._parts.tracked.missing(state)
+        if missing and "track" not in self._parts.settings.allow_change:
+            remedy = 'pass the same track=, or allow_change=("track",) where that is meant, or use another name'
+            raise SettingsDiffer(self.name, missing, remedy)
+
+    def _need_program_thread(self, what: str) -> None:
+        if not self._recorder.is_owner():
+            raise UsageError(f"run.{what} belongs to the thread that opened the session, outside its lanes")
+
+    # Divergence -------------------------------------------------------------------------------------------------------
+
+    def diverged(self, difference: Divergence) -> None:
+        """The program did not repeat itself: do what on_divergence says. Called by the recorder, before anything is written."""
+        expected, found = _brief(difference.expected), _brief(difference.found)
+        policy = self._parts.settings.on_divergence
+        if policy == "raise":
+            raise Diverged(self.name, difference.n, difference.lane, expected, found)
+        if policy == "fork":
+            before = self.name
+            self._parts.fork(self)
+            self._notice(f"{before}: forked into {self.name}, which that name opens from now on")
+        where = f"record {difference.n} of lane {difference.lane or 'main program'!r}"
+        self._notice(f"{where}: {difference.reason}: expected {expected}, found {found}; it is superseded, and the run goes on")
+        self._supersede(difference.lane, difference.reason, difference.expected, difference.found)
+
+    def _supersede(self, lane: str | None, reason: str, expected: Any, found: Any, *, top: bool | None = None) -> None:
+        expectations = self._parts.expectations
+        if ranges := expectations.ranges(lane, top):
+            self._recorder.append_group(
+                [Superseded(ranges=ranges, reason=reason, expected=_shown(expected), found=_shown(found))]
+            )
+        expectations.drop(lane, top)
+        if not expectations.remaining:
+            self._recorder.drop_matcher()
+
+    def move_to(self, folder: SessionFolder, store: CheckpointStore) -> None:
+        """Go on in another folder, which shares the past: after a fork."""
+        self._parts.folder, self._parts.store = folder, store
+        self._files_folder = folder.kept_files
+        self.token = self._recorder.token
+
+    # The end ----------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, Interrupted):
+            self._close("interrupted", error.reason)
+        elif isinstance(error, KeyboardInterrupt):
+            self._close("interrupted", "KeyboardInterrupt")
+        elif error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
+            self.close()
+        else:
+            self._close("failed", f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
+
+    def close(self) -> None:
+        """Close the session as finished. What is still expected and was not repeated counts as a difference. A second call does
+        nothing."""
+        if self._is_closed or self._recorder.is_foreign():
+            return
+        try:
+            first = self._parts.expectations.first_difference() if self._recorder.matcher is not None else None
+            if first is not None:
+                n, lane, fields_of_first = first
+                policy = self._parts.settings.on_divergence
+                if policy == "raise":
+                    raise Diverged(self.name, n, lane, _brief(fields_of_first), "the end of the run")
+                self._notice(f"record {n}: the run ended without repeating it and {self.replay_left - 1} more; superseded")
+                self._supersede(None, "the run ended without repeating them", fields_of_first, None)
+        except BaseException as error:
+            self._close("failed", f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
+            raise
+        self._close("finished", None)
+
+    def _close(self, status: str, reason: str | None) -> None:
+        if self._is_closed or self._recorder.is_foreign():
+            return
+        self._is_closed = True
+        self._preemption.release()
+        if self._flusher is not None:
+            self._flusher.stop()
+        record = Closed(status=status, reason=reason)
+        was_finished = self.finished and not self._recorder.has_begun
+        try:
+            if status == "finished" and not was_finished and self._recorder.log.n and self._recorder.failure is None:
+                self._recorder.ensure_begun()
+            self._recorder.close(record, SessionClosed(f"session {self.name!r} is closed; open it again to record more"))
+        finally:
+            self._parts.on_closed(self, record)
+
+
+class _Lane:
+    """Entering and leaving a lane, on whichever thread or task."""
+
+    def __init__(self, lane: Lane, recorder: Recorder) -> None:
+        self._lane, self._recorder = lane, recorder
+
+    def __enter__(self) -> None:
+        self._token = current_lane.set(self._lane)
+        self._recorder.enter_lane(1)
+
+    def __exit__(self, *exception: object) -> None:
+        current_lane.reset(self._token)
+        self._recorder.enter_lane(-1)
+
+
+def _endless() -> Iterator[int]:
+    step = 0
+    while True:
+        yield step
+        step += 1
+
+
+def _module_of(stored: Mapping[str, Any]) -> Module:
+    return Module(
+        name=stored["name"],
+        status=stored.get("status", "ok"),
+        result=stored.get("result"),
+        index=stored.get("index"),
+        phase=stored.get("phase"),
+        key=stored.get("key"),
+    )
+
+
+def _brief(value: Any) -> str:
+    if value is None:
+        return "the end of the run"
+    kept = {key: entry for key, entry in value.items() if key not in ("n", "ts", "info", "crc", "back", "join", "synced", "top")}
+    text = repr(kept)
+    return text if len(text) <= 300 else f"{text[:300]}…"
+
+
+def _shown(value: Any) -> Any:
+    """A record for a report, cut where it is large."""
+    if value is None or len(text := codec.canonical(value)) <= _SHOWN_CHARACTERS:
+        return value
+    return {"kind": value.get("kind"), "cut": text[:_SHOWN_CHARACTERS].decode(errors="replace")}

@@ -1,0 +1,1 @@
+"""Bytes that survive a crash: files, lines, segments, recovery, the log and its lock."""

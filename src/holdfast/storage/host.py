@@ -1,0 +1,57 @@
+"""What must be known of this machine: its boot, its name, and which file systems a shared map is safe on."""
+
+import os
+import socket
+from functools import cache
+from pathlib import Path
+
+_MAPPED = frozenset(("ext4", "ext3", "ext2", "xfs", "tmpfs", "btrfs"))
+_REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "fuse", "9p", "ceph", "glusterfs", "lustre", "overlay", "virtiofs"))
+
+
+@cache
+def boot_id() -> str:
+    """The id of this boot; a random one of this process where the system has none (then every start counts as a boot)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return os.urandom(16).hex()
+
+
+@cache
+def host_name() -> str:
+    """This machine's name."""
+    return socket.gethostname()
+
+
+def file_system(path: Path) -> str:
+    """The type of the file system that holds path ("ext4"), or "unknown"."""
+    try:
+        device = os.stat(path).st_dev
+        wanted = f"{os.major(device)}:{os.minor(device)}"
+        with Path("/proc/self/mountinfo").open(encoding="utf-8", errors="replace") as mounts:
+            for line in mounts:
+                left, _, right = line.partition(" - ")
+                if left.split()[2] == wanted:
+                    return right.split()[0]
+    except (OSError, IndexError):
+        pass
+    return "unknown"
+
+
+def can_map(kind: str) -> bool:
+    """Whether lines may go through a shared map on this type: a store is flushed the moment it returns."""
+    return kind in _MAPPED
+
+
+def degraded(kind: str) -> str | None:
+    """What a file system of this type does not promise, as a sentence; None on local Linux ones."""
+    base = kind.split(".")[0]
+    if base in _REMOTE:
+        return (
+            f"the workspace is on {kind}: locks and syncs are as good as that file system's own, and each record "
+            "costs one write (docs/promises.md)"
+        )
+    if not can_map(kind):
+        return f"the workspace is on {kind}, where each record costs one write (docs/promises.md)"
+    return None

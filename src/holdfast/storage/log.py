@@ -1,0 +1,399 @@
+"""The append end of one writer's log: numbers, lines, closes, segments, syncs."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from holdfast.errors import Corrupted, DiskFull, InvalidValue, WriteFailed
+from holdfast.records import Checkpoint, Flushed, Record, Superseded, encode_record
+from holdfast.storage.files import Files, failure, make_folders, replace_file
+from holdfast.storage.lines import (
+    FORMAT_VERSION,
+    MAX_LINE_BYTES,
+    Header,
+    Predecessor,
+    close_line,
+    join_line,
+    largest_field,
+    read_closes,
+    read_head,
+    stamp_synced,
+    strip_close,
+)
+from holdfast.storage.recovery import Past, segment_path
+from holdfast.storage.segments import Segment
+
+MAX_SEGMENT_BYTES = 64 << 20
+_CLOSE_EVERY = 64  # lines that go through the map
+_CRC_EVERY = 16  # lines: the crc follows in small pieces, so that no single record pays for 64
+_CLOSE_ROOM = 64  # bytes that a stamp and a close add to a line, at most
+
+
+class Closing(NamedTuple):
+    """How far the chain of closes is: `crc` covers everything from the last close to offset `at`; `n` is the record closed last."""
+
+    crc: int
+    at: int
+    n: int
+
+
+Tail = tuple[int, int, Closing, Segment | None, int]
+"""Where the log ends: last n, offset behind it, closing, segment, last n of the chain. One attribute holds it, so that it
+changes in one step."""
+
+
+@dataclass(frozen=True)
+class Sync:
+    """A sync that was begun: these segments, the last of which holds everything up to `target`."""
+
+    segments: tuple[Segment, ...]
+    target: Tail
+
+
+class LogWriter:
+    """Appends records to `folder` (log/main), continuing `past`. One caller at a time: the recorder holds a lock.
+
+    With `use_map` and durability "process", `append` returns when the line is with the operating system, without a
+    system call; otherwise, and for groups and batches, it is one write. The number n advances as the last step of an
+    append: an exception, a KeyboardInterrupt too, leaves neither a gap nor half a record. The first record opens a
+    segment of its own. After DiskFull the call can be repeated; after another WriteFailed every further one raises it.
+    """
+
+    def __init__(
+        self,
+        files: Files,
+        folder: Path,
+        past: Past,
+        *,
+        session: str,
+        attempt: int,
+        boot: str,
+        durability: str,
+        use_map: bool,
+        chain: int = 0,
+        max_segment_bytes: int = MAX_SEGMENT_BYTES,
+    ) -> None:
+        self._files, self._folder, self._past = files, folder, past
+        self._session, self._attempt, self._boot, self._durability = session, attempt, boot, durability
+        self._is_power = durability == "power"
+        self._use_map = use_map and not self._is_power
+        self._max_segment_bytes = max_segment_bytes
+        self._highest = past.highest_segment
+        self._tail: Tail = (past.last, 0, Closing(0, 0, past.last), None, chain)
+        self._pending: Tail = self._tail  # what the tail is about to become; the same object between two appends
+        self._synced: Tail = self._tail
+        self._full: list[Segment] = []  # rolled segments that still have to be synced or closed
+        self._bytes_before = 0
+        self.marks = 0  # `flushed` records
+        self.failure: WriteFailed | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of the last record."""
+        return (self._tail if self._pending is self._tail else self._repair())[0]
+
+    @property
+    def synced(self) -> int:
+        """Number of the last record of this attempt that is known to be on the disk."""
+        return self._synced[0]
+
+    @property
+    def bytes_appended(self) -> int:
+        """Bytes of this attempt, headers and closes included."""
+        return self._bytes_before + self._tail[1]
+
+    def append(self, record: Record) -> int:
+        """Give a canonical record its number, append its line, and return the number. After DiskFull and InvalidValue nothing has changed."""
+        tail = self._tail
+        if self._pending is not tail:
+            tail = self._repair()
+        n, pos, closing, segment, chain = tail
+        if record.top:
+            if chain != n:
+                record.back = chain
+            chain = n + 1
+        n += 1
+        record.n = n
+        line = encode_record(record)
+        end = pos + len(line)
+        if not n & 15 or segment is None or end >= segment.limit:  # 15: _CRC_EVERY - 1
+            self._append_lines([line], "one", chain)
+            return n
+        self._pending = after = (n, end + 1, closing, segment, chain)
+        segment.window[pos - segment.base : end - segment.base] = line  # type: ignore[index]  # limit > 0: there is one
+        self._tail = after
+        return n
+
+    def append_batch(self, records: Sequence[Record]) -> None:
+        """Append many records with one write and one close. After a kill, those before the tear count."""
+        if records:
+            lines, chain = self._number(records)
+            self._append_lines(lines, "batch", chain)
+
+    def append_group(self, records: Sequence[Record]) -> None:
+        """Append records that stand or fall together, with one write and one close."""
+        if records:
+            lines, chain = self._number(records)
+            self._append_lines([*map(join_line, lines[:-1]), lines[-1]], "group", chain)
+
+    def close_lines(self, ts: int) -> None:
+        """Make sure that the last line carries a close, by a `flushed` record where it does not."""
+        if self.n != self._tail[2].n:
+            self.append_batch([Flushed(ts=ts)])
+            self.marks += 1
+
+    def sync(self, ts: int) -> None:
+        """Sync everything appended. Raises WriteFailed, for good, where that fails twice (see end_sync)."""
+        if (begun := self.begin_sync(ts)) is not None:
+            self.end_sync(begun, run_sync(begun))
+
+    def begin_sync(self, ts: int) -> Sync | None:
+        """What has to be synced now, for `run_sync` outside the recorder's lock; None where everything is."""
+        self._raise_failure()
+        if self._tail[3] is None or self._synced[0] == self.n:
+            return None
+        self.close_lines(ts)
+        segments = (*(full for full in self._full if full.syncs_running == 0), self._tail[3])
+        for segment in segments:
+            segment.syncs_running += 1
+        return Sync(segments, self._tail)
+
+    def end_sync(self, begun: Sync, failed: tuple[Segment, OSError] | None) -> None:
+        """Tell how a sync went. Where it failed, the segment is abandoned and everything since the last sync is repeated in
+        the next one and synced there; raises WriteFailed, for good, where that fails too."""
+        for segment in begun.segments:
+            segment.syncs_running -= 1
+        self._raise_failure()
+        current = self._tail[3]
+        if failed is not None:
+            segment, error = failed
+            if segment is not current:
+                raise self._fail(segment.path, error) from error
+            self._abandon(segment, error)
+            return
+        for segment in begun.segments[:-1]:
+            if segment in self._full:
+                self._full.remove(segment)
+                segment.close()
+        if begun.target[0] > self._synced[0]:
+            self._synced = begun.target
+
+    def close(self, record: Record) -> None:
+        """Append a last record, sync, and give back the space taken ahead. Nothing where this attempt recorded nothing."""
+        if self._tail[3] is None:
+            return
+        self.append_batch([record])
+        self.sync(record.ts)
+        segment, pos = self._tail[3], self._tail[1]
+        try:
+            segment.trim(pos)
+        except OSError as error:
+            raise self._fail(segment.path, error) from error
+        finally:
+            self.release()
+
+    def release(self) -> None:
+        """Let go of the files without another byte."""
+        segments = [*self._full, *([self._tail[3]] if self._tail[3] else [])]
+        self._full = []
+        self._pending = self._tail = (self.n, 0, self._tail[2], None, self._tail[4])
+        for segment in segments:
+            segment.close()
+
+    # How it is done --------------------------------------------------------------------------------------------------
+
+    def _number(self, records: Sequence[Record]) -> tuple[list[bytes], int]:
+        """Lines of records with their numbers, and the last n of the chain behind them."""
+        lines, chain = [], self._tail[4] if self._pending is self._tail else self._repair()[4]
+        for n, record in enumerate(records, self._tail[0] + 1):
+            record.n = n
+            kind = type(record)
+            if record.top or kind is Superseded:
+                record.back = chain if chain != n - 1 else None
+                chain = n
+            elif kind is Checkpoint:
+                record.back = chain
+            lines.append(encode_record(record))
+        return lines, chain
+
+    def _append_lines(self, lines: list[bytes], how: str, chain: int) -> None:
+        """The careful way, where room, rolling and closing are seen to. how: "one", "batch" or "group"."""
+        self._raise_failure()
+        if (longest := max(lines, key=len)) and len(longest) + _CLOSE_ROOM > MAX_LINE_BYTES:
+            raise InvalidValue(*largest_field(longest))
+        size = sum(map(len, lines)) + len(lines) + _CLOSE_ROOM
+        segment = self._room(size)
+        n, pos, closing, _, _ = self._tail
+        closing = self._follow(segment, pos, closing)
+        last = n + len(lines)
+        is_full = pos + size >= self._max_segment_bytes  # then the next record rolls, and a header builds on a close
+        if how != "one" or self._is_power or is_full or not last % _CLOSE_EVERY:
+            if self._is_power:
+                lines[-1] = stamp_synced(lines[-1], self._synced[0])
+            before = b"".join([line + b"\n" for line in lines[:-1]])
+            line, crc = close_line(lines[-1], zlib.crc32(before, closing.crc))
+            data = before + line
+            closing = Closing(crc, pos + len(data) + 1, last)
+        else:
+            data = lines[0]
+        self._pending = after = (last, pos + len(data) + 1, closing, segment, chain)
+        try:
+            # Only single lines go through the map: a kill may leave holes in what is being stored, and behind a hole
+            # nothing whole may follow. A write leaves a part from the front.
+            if how != "one" or not segment.store(data, pos):
+                segment.write(data, pos)
+        except OSError as error:
+            self._pending = self._tail
+            raise self._fail(segment.path, error) from error
+        self._tail = after
+        if is_full:
+            segment.limit = 0
+
+    def _follow(self, segment: Segment, pos: int, closing: Closing) -> Closing:
+        """The closing with its crc brought up to pos."""
+        if closing.at == pos:
+            return closing
+        return Closing(zlib.crc32(segment.read(closing.at, pos), closing.crc), pos, closing.n)
+
+    def _room(self, size: int) -> Segment:
+        """The segment to append to, with room for size bytes. After DiskFull nothing has changed that counts."""
+        n, pos, closing, segment, _ = self._tail
+        try:
+            if segment is None:
+                segment = self._begin()
+            elif pos + _CLOSE_ROOM >= self._max_segment_bytes and closing.n == n:
+                segment = self._roll(segment)
+            segment.make_room(self._tail[1], size)
+        except OSError as error:
+            path = segment.path if segment is not None else self._folder
+            full = failure(path, error)
+            if isinstance(full, DiskFull):
+                raise full from error
+            raise self._fail(path, error) from error
+        return segment
+
+    def _begin(self) -> Segment:
+        """Open this attempt's first segment. What its header builds on is synced first."""
+        make_folders(self._files, self._folder)
+        past = self._past
+        for extent in past.extents:
+            if extent.header.attempt == past.attempts:
+                file = self._files.open(extent.path)
+                try:
+                    file.sync()
+                finally:
+                    file.close()
+        prev = None
+        if past.extents:
+            self._files.sync_folder(self._folder)
+            last = past.extents[-1]
+            prev = Predecessor(last.header.segment, last.end, last.last, f"{last.crc:08x}")
+        if past.torn is not None:
+            path, offset, data = past.torn
+            replace_file(self._files, path.with_name(f"{path.stem}.torn-{offset}"), [data])
+        segment = self._next_segment(past.last, prev)
+        self._synced = self._tail
+        return segment
+
+    def _roll(self, full: Segment) -> Segment:
+        """Begin the next segment of this attempt; the last line of the full one is closed."""
+        n, pos, closing, _, _ = self._tail
+        if self._is_power:
+            full.sync()
+            self._full = [segment for segment in self._full if segment.syncs_running]
+        if full not in self._full:
+            self._full.append(full)
+        segment = self._next_segment(n, Predecessor(full.header.segment, pos, n, f"{closing.crc:08x}"))
+        self._bytes_before += pos
+        if self._is_power:
+            self._synced = self._tail
+        return segment
+
+    def _next_segment(self, n: int, prev: Predecessor | None) -> Segment:
+        self._highest += 1  # first: a file that could not be finished keeps its number
+        header = Header(
+            format=FORMAT_VERSION,
+            session=self._session,
+            writer=self._folder.name,
+            segment=self._highest,
+            attempt=self._attempt,
+            boot=self._boot,
+            durability=self._durability,
+            first=n + 1,
+            prev=prev,
+        )
+        path = segment_path(self._folder, self._highest)
+        segment = Segment(self._files, path, header, use_map=self._use_map, presync=self._is_power)
+        self._pending = self._tail = _start_of(segment, self._tail[4])
+        return segment
+
+    def _repair(self) -> Tail:
+        """An append was interrupted between its two last steps: its bytes are there in full, or not at all."""
+        _, pos, _, segment, _ = self._tail
+        pending = self._pending
+        if pending[3] is not segment or (segment is not None and segment.read(pos, pending[1]).strip(b"\n")):
+            self._tail = pending
+        self._pending = self._tail
+        return self._tail
+
+    def _abandon(self, segment: Segment, error: OSError) -> None:
+        """Repeat everything since the last sync in a new segment, as the kernel may have dropped it here."""
+        since = self._synced if self._synced[3] is segment else _start_of(segment, 0)
+        chain = self._tail[4]
+        try:
+            lines = _read_back(segment, since, self._tail)
+            n, pos, closing, _, _ = since
+            self._full.append(segment)
+            fresh = self._next_segment(n, Predecessor(segment.header.segment, pos, n, f"{closing.crc:08x}"))
+            if lines:
+                data = b"".join([line + b"\n" for line in lines[:-1]])
+                last, crc = close_line(lines[-1], zlib.crc32(data, fresh.header_crc))
+                data += last
+                fresh.make_room(fresh.header_end, len(data))
+                fresh.write(data, fresh.header_end)
+                fresh.sync()
+                end = fresh.header_end + len(data) + 1
+                last_n = n + len(lines)
+                self._pending = self._tail = (last_n, end, Closing(crc, end, last_n), fresh, chain)
+            self._synced = self._tail
+            self._full.remove(segment)
+            segment.close()
+        except (OSError, Corrupted) as second:
+            raise self._fail(segment.path, error) from second
+
+    def _fail(self, path: Path, error: OSError) -> WriteFailed:
+        self.failure = failure(path, error)
+        return self.failure
+
+    def _raise_failure(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+def run_sync(begun: Sync) -> tuple[Segment, OSError] | None:
+    """Sync the segments of a sync that was begun; which one failed, and how."""
+    for segment in begun.segments:
+        try:
+            segment.sync()
+        except OSError as error:
+            return segment, error
+    return None
+
+
+def _start_of(segment: Segment, chain: int) -> Tail:
+    n = segment.header.first - 1
+    return (n, segment.header_end, Closing(segment.header_crc, segment.header_end, n), segment, chain)
+
+
+def _read_back(segment: Segment, since: Tail, tail: Tail) -> list[bytes]:
+    """The lines between two tails of one segment, without closes; raises Corrupted where they are not what was written."""
+    data = segment.read(since[1], tail[1])
+    if not all(close.good for close in read_closes(data, 0, since[2].crc)):
+        raise Corrupted(segment.path, since[1], "what was written since the last sync cannot be read back")
+    lines = data.split(b"\n")[:-1]
+    heads = [read_head(line) for line in lines]
+    if [head.n if head else None for head in heads] != list(range(since[0] + 1, tail[0] + 1)):
+        raise Corrupted(segment.path, since[1], "what was written since the last sync cannot be read back")
+    return [strip_close(line) for line in lines]
