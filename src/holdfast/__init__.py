@@ -1,7 +1,56 @@
 """Holdfast saves training and generation runs as they happen, and brings them back exactly."""
 
-from holdfast.recording.health import Health
+from holdfast.errors import (
+    Corrupted,
+    DiskFull,
+    Diverged,
+    HoldfastError,
+    Interrupted,
+    InvalidSetting,
+    InvalidValue,
+    NewerFormat,
+    NoSession,
+    SessionBusy,
+    SessionClosed,
+    SessionNotFound,
+    SettingsDiffer,
+    StorageError,
+    UsageError,
+    WorkspaceUnusable,
+    WriteFailed,
+)
+from holdfast.recording.health import Health, Latency
+from holdfast.recording.recorder import Watermarks
 from holdfast.sessions.opening import current_run, session, start
 from holdfast.sessions.session import Run
+from holdfast.workspace import Workspace
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Corrupted",
+    "DiskFull",
+    "Diverged",
+    "Health",
+    "HoldfastError",
+    "Interrupted",
+    "InvalidSetting",
+    "InvalidValue",
+    "Latency",
+    "NewerFormat",
+    "NoSession",
+    "Run",
+    "SessionBusy",
+    "SessionClosed",
+    "SessionNotFound",
+    "SettingsDiffer",
+    "StorageError",
+    "UsageError",
+    "Watermarks",
+    "Workspace",
+    "WorkspaceUnusable",
+    "WriteFailed",
+    "current_run",
+    "session",
+    "start",
+]

@@ -80,7 +80,9 @@ class WriteFailed(StorageError):
         self.path, self.reason = path, reason
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}. Records synced before this are intact; fix the cause, then run the same line again."
+        return (
+            f"{self.path}: {self.reason}. Records synced before this are intact; fix the cause, then run the same line again."
+        )
 
 
 class DiskFull(WriteFailed):

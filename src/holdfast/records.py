@@ -210,15 +210,19 @@ class Closed(Record, tag="closed", kw_only=True):
     to: str | None = None
 
 
+class Annotated(Record, tag="annotated", kw_only=True):
+    """A remark made about the session from outside, after the fact."""
+
+    text: str
+
+
 class Flushed(Record, tag="flushed", kw_only=True):
     """Nothing but a line to carry a close, where one was asked for between records."""
 
 
 Canonical = Token | Tokens | Emission | Metric | Module | Once | Transition | Event | File | Note
-Bookkeeping = Opened | Resumed | Superseded | Checkpoint | Released | Closed | Flushed
-CANONICAL_KINDS = frozenset(
-    ("token", "tokens", "emission", "metric", "module", "once", "transition", "event", "file", "note")
-)
+Bookkeeping = Opened | Resumed | Superseded | Checkpoint | Released | Closed | Annotated | Flushed
+CANONICAL_KINDS = frozenset(("token", "tokens", "emission", "metric", "module", "once", "transition", "event", "file", "note"))
 VOLATILE_FIELDS = frozenset(("n", "ts", "info", "crc", "synced", "join", "back"))
 
 encode_record = msgspec.json.Encoder().encode

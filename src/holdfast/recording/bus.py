@@ -70,4 +70,6 @@ class Bus:
             self.failures[key].count += 1
         elif len(self.failures) < _SHOWN_FAILURES:
             self.failures[key] = HookFailure(name, f"{type(error).__name__}: {error}", n)
-            self.notice(f"hook {name} failed at record {n}: {type(error).__name__}: {error}; the run goes on, further ones are counted")
+            self.notice(
+                f"hook {name} failed at record {n}: {type(error).__name__}: {error}; the run goes on, further ones are counted"
+            )

@@ -16,6 +16,7 @@ _PLAIN = frozenset((str, int, bool, type(None)))  # immutable, and JSON as they 
 _TEXT = frozenset((str, type(None)))
 _WHOLE = frozenset((int, type(None)))
 _SAMPLE_EVERY = 61  # prime, so that the samples meet every step of the log's own rhythm of 16 and 64
+_INFINITY = float("inf")
 _LARGE_TEXT = 4096
 _NOT_SHORT = (TypeError, ValueError, OverflowError, WriteFailed)
 SAMPLE_NEXT = -1
@@ -57,18 +58,19 @@ def direct_way(recorder: "Recorder") -> TokenFunction:
             short = False
         if meta is not None and short:
             for key, value in meta.items():
-                if value.__class__ not in _PLAIN or key.__class__ is not str or key == "$t":
+                if (
+                    key.__class__ is not str
+                    or key == "$t"
+                    or (value.__class__ not in _PLAIN and not (value.__class__ is float and -_INFINITY < value < _INFINITY))
+                ):
                     short = False
-                    break
         if not short or not (phase.__class__ in _TEXT and source.__class__ in _TEXT and tier.__class__ in _WHOLE):
             return _long_way(recorder, text, z, phase, tier, source, meta, info)
         with lock:
             if not recorder.busy:
                 recorder.busy = True
                 try:
-                    n = recorder.log.append(
-                        Token(0, now(), None, recorder.top, None, None, text, z, phase, tier, source, meta)
-                    )
+                    n = recorder.log.append(Token(0, now(), None, recorder.top, None, None, text, z, phase, tier, source, meta))
                 except _NOT_SHORT:
                     n = 0  # nothing was appended: the long way does it, or says why not
                 finally:
@@ -105,9 +107,12 @@ def buffered_way(recorder: "Recorder") -> TokenFunction:
             short = False
         if meta is not None and short:
             for key, value in meta.items():
-                if value.__class__ not in _PLAIN or key.__class__ is not str or key == "$t":
+                if (
+                    key.__class__ is not str
+                    or key == "$t"
+                    or (value.__class__ not in _PLAIN and not (value.__class__ is float and -_INFINITY < value < _INFINITY))
+                ):
                     short = False
-                    break
         if not short or not (phase.__class__ in _TEXT and source.__class__ in _TEXT and tier.__class__ in _WHOLE):
             return _long_way(recorder, text, z, phase, tier, source, meta, info)
         if (phase is not None and phase != recorder.phase) or len(text) > _LARGE_TEXT:  # type: ignore[arg-type]  # a str

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any, get_args
 
 from holdfast import codec
-from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SettingsDiffer
+from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer
+from holdfast.reading.catalog import Manifest
 from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
 from holdfast.recording.recorder import Recorder
 from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, decode_bookkeeping
 from holdfast.sessions import fork
 from holdfast.sessions.checkpoints import CheckpointStore, Tracked
 from holdfast.sessions.folder import SessionFolder
-from holdfast.sessions.manifest import Manifest, write_manifest
+from holdfast.sessions.manifest import write_manifest
 from holdfast.sessions.names import checked_name, new_name
 from holdfast.sessions.provenance import provenance
 from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_point, kind_of
@@ -209,7 +210,12 @@ class _Opening:
     def _open_fork(self, name: str, settings: Settings, tracked: Tracked) -> Run:
         """The name belongs to another session since a fork."""
         before = self._lock
-        self._folder = SessionFolder(self._files, self._root, name)
+        self._folder, forked = SessionFolder(self._files, self._root, name), self._folder.name
+        if not self._folder.exists:
+            raise SessionNotFound(
+                f"session {forked!r} was forked into {name!r}, which is not there any more (renamed or deleted). "
+                "Nothing was changed; open it by its new name, or use another one"
+            )
         self._lock = Lock(self._files, self._folder.lock, name)
         before.release()
         return self._open(settings, tracked)
@@ -321,14 +327,14 @@ class _Opening:
             SessionClosed(f"session {self._folder.name!r} belongs to the parent process; a forked child records nothing in it")
         )
         self._recorder.log.release()
-        self._lock.release()
+        self._lock.abandon()
 
     def _write_manifest(self, status: str, reason: str | None) -> None:
         """A cache: where it cannot be written the log still has everything."""
         opened = self._point.opened or self._opened
         now = self._recorder.now()
         manifest = Manifest(
-            session=self._folder.name,
+            name=self._folder.name,
             status=status,
             reason=reason,
             attempts=self._attempt,

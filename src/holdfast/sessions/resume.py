@@ -235,9 +235,7 @@ class Expectations:
         return not self._is_superseded(n, lane, place.top)
 
     def _is_superseded(self, n: int, lane: str, top: bool) -> bool:
-        return any(
-            span.covers(n, lane, top) for record in self._superseded if record.n > n for span in record.ranges
-        )
+        return any(span.covers(n, lane, top) for record in self._superseded if record.n > n for span in record.ranges)
 
     def _follow_chain(self, n: int, before: int) -> list[tuple[int, str]]:
         """Number and lane of the top-level records before a number, in order; takes in the superseded records on the way."""

@@ -136,9 +136,7 @@ class Run(Face):
         raised. The returned function ends that."""
         return self._recorder.on(kind, hook)
 
-    def set_interval(
-        self, *, tokens: int | None = None, emissions: int | None = None, checkpoint: float | None = None
-    ) -> None:
+    def set_interval(self, *, tokens: int | None = None, emissions: int | None = None, checkpoint: float | None = None) -> None:
         """Change when batch mode flushes (records of a kind), and the seconds between time-driven checkpoints."""
         given = {"tokens": tokens, "emissions": emissions, "checkpoint": checkpoint}
         policy = replace(self._recorder.policy, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]  # checked when made
@@ -516,7 +514,9 @@ def _module_of(stored: Mapping[str, Any]) -> Module:
 def _brief(value: Any) -> str:
     if value is None:
         return "the end of the run"
-    kept = {key: entry for key, entry in value.items() if key not in ("n", "ts", "info", "crc", "back", "join", "synced", "top")}
+    kept = {
+        key: entry for key, entry in value.items() if key not in ("n", "ts", "info", "crc", "back", "join", "synced", "top")
+    }
     text = repr(kept)
     return text if len(text) <= 300 else f"{text[:300]}…"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from holdfast.errors import SessionBusy
-from holdfast.storage.files import File, Files, write_errors
+from holdfast.storage.files import File, Files, read_whole, write_errors
 from holdfast.storage.host import boot_id, host_name
 
 
@@ -22,7 +22,7 @@ class Lock:
     """The lock of one session, held from here to `release`. Raises SessionBusy with the holder's pid and host."""
 
     def __init__(self, files: Files, path: Path, session: str) -> None:
-        self._file = self._take(files, path, session)
+        self._file: File | None = self._take(files, path, session)
 
     def _take(self, files: Files, path: Path, session: str) -> File:
         while True:
@@ -43,8 +43,31 @@ class Lock:
             file.close()  # the session was renamed or deleted between the two calls: try what stands there now
 
     def release(self) -> None:
-        """Let go. In a forked child this closes its copy only, so that the lock ends with the parent."""
-        self._file.close()
+        """Let go, and say so in the file. A second call does nothing."""
+        file, self._file = self._file, None
+        if file is not None:
+            try:
+                file.truncate(0)
+            except OSError:
+                pass  # what is written there is for messages only
+            file.close()
+
+    def abandon(self) -> None:
+        """Close this process's copy only: in a forked child, so that the lock ends with the parent."""
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+
+
+def living_holder(files: Files, path: Path) -> Holder | None:
+    """Who holds the lock, as far as reading tells: the process written in it, if it runs on this boot of this machine."""
+    try:
+        holder = msgspec.json.decode(read_whole(files, path), type=Holder)
+    except (OSError, msgspec.DecodeError):
+        return None
+    if holder.host != host_name():
+        return holder  # another machine's: it cannot be seen from here
+    return holder if holder.boot == boot_id() and files.exists(Path("/proc") / str(holder.pid)) else None
 
 
 def describe_holder(written: bytes) -> str:

@@ -29,9 +29,7 @@ SECTOR = 512
 T = TypeVar("T")
 
 
-def power_loss_states(
-    trace: Trace, at: int, *, limit: int = 4096, sample: int = 2000, seed: int = 0
-) -> Iterator["DiskState"]:
+def power_loss_states(trace: Trace, at: int, *, limit: int = 4096, sample: int = 2000, seed: int = 0) -> Iterator["DiskState"]:
     """Every state of the disk that power loss after the first `at` operations can leave, each once.
 
     Where more than `limit` combinations are open, a sample of them: first the two extremes (everything survived,

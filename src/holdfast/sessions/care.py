@@ -1,0 +1,191 @@
+"""What is done to a session from outside: fork, rewind, annotate, rename, delete. Each holds its lock meanwhile."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import time_ns
+
+from holdfast.errors import SessionNotFound, UsageError
+from holdfast.reading.catalog import rebuild_manifest
+from holdfast.records import Annotated, Closed, Range, Superseded
+from holdfast.sessions import fork as forking
+from holdfast.sessions.folder import SessionFolder
+from holdfast.sessions.manifest import write_manifest
+from holdfast.sessions.names import checked_name
+from holdfast.sessions.resume import find_resume_point
+from holdfast.storage import host
+from holdfast.storage.files import Files
+from holdfast.storage.lock import Lock
+from holdfast.storage.log import LogWriter
+from holdfast.storage.reader import LogReader
+from holdfast.storage.recovery import Past, recover
+
+
+@dataclass(frozen=True)
+class DeletePlan:
+    """What deleting a session would remove."""
+
+    session: str
+    files: tuple[Path, ...]
+    bytes: int
+
+
+def find_session(files: Files, root: Path, name: str) -> SessionFolder:
+    """The folder of a session in which something was recorded. Raises SessionNotFound, with names that come close."""
+    folder = SessionFolder(files, root, checked_name(name))
+    if not folder.exists:
+        from difflib import get_close_matches
+
+        known = files.names(root / "sessions")
+        close = get_close_matches(name, known, n=3)
+        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else "; list them with: holdfast sessions"
+        raise SessionNotFound(f"there is no session {name!r} in {root}{hint}")
+    return folder
+
+
+def fork_session(folder: SessionFolder, number: int, to: str) -> SessionFolder:
+    """A new session that shares the past up to a checkpoint, and goes on from it. The old one is not changed."""
+    target = SessionFolder(folder.files, folder.root, checked_name(to))
+    with _held(folder) as past:
+        reader = LogReader(folder.files, folder.log, host.boot_id(), past)
+        checkpoint = forking.find_checkpoint(reader, number)
+        _need_resumable(checkpoint.at, number)
+        ranges = forking.ranges_behind(reader, checkpoint, checkpoint.n)
+        shared = forking.share_past(folder, target, forking.cut(folder.files, past, checkpoint.n))
+    with _locked(target):
+        _append(target, shared, ranges, f"forked from {folder.name!r} at checkpoint {number}")
+    return target
+
+
+def rewind_session(folder: SessionFolder, number: int) -> None:
+    """Have the session go on from an earlier checkpoint. What was recorded behind it stays in the log, superseded."""
+    with _held(folder) as past:
+        reader = LogReader(folder.files, folder.log, host.boot_id(), past)
+        checkpoint = forking.find_checkpoint(reader, number)
+        _need_resumable(checkpoint.at, number)
+        _append(folder, past, forking.ranges_behind(reader, checkpoint, past.last), f"rewound to checkpoint {number}")
+
+
+def annotate_session(folder: SessionFolder, text: str) -> None:
+    """Append a remark to the log. The run itself, and its digest, stay what they are."""
+    with _held(folder) as past:
+        reader = LogReader(folder.files, folder.log, host.boot_id(), past)
+        point = find_resume_point(reader, lambda _: None)
+        log = _writer(folder, past, point.chain)
+        before = point.closed if reader.find(past.last).startswith(b'{"kind":"closed"') else None
+        log.append_batch([Annotated(ts=_now(), text=text)])
+        status, reason = (before.status, before.reason) if before else ("interrupted", "the process was killed")
+        log.close(Closed(ts=_now(), status=status, reason=reason, to=before.to if before else None))
+        _update_manifest(folder)
+
+
+def rename_session(folder: SessionFolder, to: str) -> SessionFolder:
+    """Give a session another name."""
+    target = SessionFolder(folder.files, folder.root, checked_name(to))
+    with _locked(folder):
+        if folder.files.exists(target.path):
+            raise UsageError(f"there is a session {target.name!r} already; nothing was changed")
+        folder.files.rename(folder.path, target.path)
+        folder.files.sync_folder(target.path.parent)
+    return target
+
+
+def plan_delete(folder: SessionFolder) -> DeletePlan:
+    """What deleting the session would remove."""
+    paths = tuple(_walk(folder.files, folder.path))
+    size = 0
+    for path in paths:
+        file = folder.files.open(path)
+        try:
+            size += file.size()
+        finally:
+            file.close()
+    return DeletePlan(folder.name, paths, size)
+
+
+def delete_session(folder: SessionFolder) -> DeletePlan:
+    """Remove a session for good. It is renamed first, so that a half-done deletion is no half session."""
+    plan = plan_delete(folder)
+    files = folder.files
+    with _locked(folder):
+        gone = folder.path.with_name(f".{folder.name}.deleted")
+        files.rename(folder.path, gone)
+        files.sync_folder(gone.parent)
+        _remove(files, gone)
+    return plan
+
+
+def _need_resumable(at: str | None, number: int) -> None:
+    if at is None:
+        raise UsageError(
+            f"checkpoint {number} was taken outside every loop and step, where a run cannot go on; choose another one "
+            "(holdfast checkpoints SESSION), or take its state with: holdfast export-checkpoint"
+        )
+
+
+@contextmanager
+def _locked(folder: SessionFolder) -> Iterator[None]:
+    lock = Lock(folder.files, folder.lock, folder.name)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _held(folder: SessionFolder) -> Iterator[Past]:
+    """The log as it is, while nobody else may write it."""
+    with _locked(folder):
+        yield recover(folder.files, folder.log, host.boot_id())
+
+
+def _writer(folder: SessionFolder, past: Past, chain: int) -> LogWriter:
+    return LogWriter(
+        folder.files,
+        folder.log,
+        past,
+        session=folder.name,
+        attempt=past.attempts + 1,
+        boot=host.boot_id(),
+        durability="process",
+        use_map=False,
+        chain=chain,
+    )
+
+
+def _append(folder: SessionFolder, past: Past, ranges: list[Range], reason: str) -> None:
+    """An attempt of its own that only says from where the next one goes on."""
+    reader = LogReader(folder.files, folder.log, host.boot_id(), past)
+    log = _writer(folder, past, find_resume_point(reader, lambda _: None).chain)
+    if ranges:
+        log.append_batch([Superseded(ts=_now(), ranges=ranges, reason=reason)])
+    else:
+        log.append_batch([Annotated(ts=_now(), text=reason)])
+    log.close(Closed(ts=_now(), status="interrupted", reason=reason))
+    _update_manifest(folder)
+
+
+def _update_manifest(folder: SessionFolder) -> None:
+    manifest = rebuild_manifest(LogReader(folder.files, folder.log, host.boot_id()), folder.name)
+    if manifest is not None:
+        write_manifest(folder.files, folder.path, manifest)
+
+
+def _walk(files: Files, path: Path) -> Iterator[Path]:
+    for entry in sorted(path.rglob("*")):
+        if entry.is_file():
+            yield entry
+
+
+def _remove(files: Files, path: Path) -> None:
+    for entry in sorted(path.rglob("*"), reverse=True):
+        if entry.is_dir() and not entry.is_symlink():
+            files.rmdir(entry)
+        else:
+            files.unlink(entry)
+    files.rmdir(path)
+
+
+def _now() -> int:
+    return time_ns() // 1000

@@ -1,0 +1,74 @@
+"""The checkpoints of a log, as a list."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from holdfast.errors import HoldfastError
+from holdfast.records import Checkpoint, Released, Superseded, decode_bookkeeping
+from holdfast.sessions.resume import is_dead, kind_of
+from holdfast.storage.reader import LogReader
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """One checkpoint. at: the loop or step it lies in, None outside. dead: its state holds superseded records. problem: why its
+    files are not what was written (never checked for released ones)."""
+
+    number: int
+    n: int
+    ts: int
+    name: str | None
+    position: int
+    at: str | None
+    step: int | None
+    size: int
+    released: bool
+    dead: bool
+    problem: str | None
+    problem_path: str
+    problem_offset: int
+
+
+def list_checkpoints(reader: LogReader, verify: Callable[[Checkpoint], None]) -> list[CheckpointInfo]:
+    """All checkpoints, oldest first; `verify` raises where a checkpoint's files are not what was written."""
+    records: list[Checkpoint] = []
+    superseded: list[Superseded] = []
+    released: set[int] = set()
+    for _, line in reader.read():
+        if kind_of(line) in ("checkpoint", "released", "superseded"):
+            record = decode_bookkeeping(line)
+            if isinstance(record, Checkpoint):
+                records.append(record)
+            elif isinstance(record, Released):
+                released.update(record.checkpoints)
+            elif isinstance(record, Superseded):
+                superseded.append(record)
+    return [_describe(record, record.n in released, superseded, verify) for record in records]
+
+
+def _describe(
+    record: Checkpoint, is_released: bool, superseded: list[Superseded], verify: Callable[[Checkpoint], None]
+) -> CheckpointInfo:
+    problem, path, offset = None, "", 0
+    if not is_released:
+        try:
+            verify(record)
+        except HoldfastError as error:
+            problem = getattr(error, "reason", str(error))
+            path, offset = str(getattr(error, "path", "")), getattr(error, "offset", 0)
+    steps = [loop.next for loop in record.loops if loop.key == record.at]
+    return CheckpointInfo(
+        number=record.number,
+        n=record.n,
+        ts=record.ts,
+        name=record.name,
+        position=record.position["main"],
+        at=record.at,
+        step=steps[0] if steps else None,
+        size=record.size,
+        released=is_released,
+        dead=is_dead(record, superseded),
+        problem=problem,
+        problem_path=path,
+        problem_offset=offset,
+    )

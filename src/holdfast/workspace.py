@@ -1,0 +1,169 @@
+"""The front door to what was saved: sessions, records, checkpoints, and what is done to them from outside."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from holdfast.errors import HoldfastError
+from holdfast.reading import verify as verifying
+from holdfast.reading.catalog import Manifest as SessionInfo
+from holdfast.reading.catalog import describe_session, list_sessions
+from holdfast.reading.digest import Digest, digest_of
+from holdfast.reading.statistics import KindStatistics, statistics_of
+from holdfast.reading.verify import LogCheck, Problem
+from holdfast.reading.view import all_records, canonical_records
+from holdfast.records import Checkpoint
+from holdfast.sessions import care
+from holdfast.sessions.care import DeletePlan
+from holdfast.sessions.checkpoints import CheckpointStore
+from holdfast.sessions.export import export_state
+from holdfast.sessions.folder import SessionFolder
+from holdfast.sessions.listing import CheckpointInfo, list_checkpoints
+from holdfast.sessions.opening import REAL_FILES, workspace_root
+from holdfast.storage.host import boot_id
+from holdfast.storage.reader import LogReader
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What checking every byte of a session found."""
+
+    session: str
+    records: int
+    bytes: int
+    checkpoints: int
+    torn: int
+    problems: tuple[Problem, ...]
+
+
+class Workspace:
+    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training".
+
+    Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.
+    Reading never writes to a session, and never blocks its writer.
+    """
+
+    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
+        self.root = workspace_root(root)
+        self._files = REAL_FILES
+
+    def sessions(self) -> list[SessionInfo]:
+        """Every session in which something was recorded, newest first."""
+        return list_sessions(self._files, self.root)
+
+    def session(self, name: str) -> SessionInfo:
+        """One session."""
+        found = describe_session(self._files, self.root, self._folder(name).name)
+        assert found is not None  # _folder has seen its log
+        return found
+
+    def records(self, name: str, *, canonical: bool = True, first: int = 1) -> Iterator[dict[str, Any]]:
+        """The decoded lines of a session from number `first` on: the run itself, or with canonical=False everything.
+
+        User values are as they are stored; holdfast.codec.decode gives back what was put in.
+        """
+        read = canonical_records if canonical else all_records
+        return (fields for _, fields in read(self._reader(name), first))
+
+    def follow(self, name: str) -> "Follow":
+        """The records of a session as they come; see Follow.poll."""
+        return Follow(self._reader(name))
+
+    def digest(self, name: str, progress: Callable[[int], object] = lambda n: None) -> str:
+        """The digest of a session: equal digests mean the same run."""
+        return self.digest_parts(name, progress).sha256
+
+    def digest_parts(self, name: str, progress: Callable[[int], object] = lambda n: None) -> Digest:
+        """The digest, with the parts it is made of, lane by lane."""
+        return digest_of(self._reader(name), progress)
+
+    def checkpoints(self, name: str) -> list[CheckpointInfo]:
+        """All checkpoints of a session, oldest first."""
+        return list_checkpoints(self._reader(name), self._store(name).verify)
+
+    def verify(self, name: str, progress: Callable[[int], object] = lambda done: None) -> Verification:
+        """Check every byte of a session: headers, closes, gaps, and the files of checkpoints that are not released."""
+        folder = self._folder(name)
+        check: LogCheck = verifying.verify_log(self._files, folder.log, boot_id(), progress)
+        problems = list(check.problems)
+        infos: list[CheckpointInfo] = []
+        try:
+            infos = self.checkpoints(name)
+        except (HoldfastError, OSError) as error:
+            problems.append(Problem(str(folder.log), 0, f"the checkpoints cannot be listed: {error}"))
+        problems += [
+            Problem(info.problem_path, info.problem_offset, f"checkpoint {info.number}: {info.problem}")
+            for info in infos
+            if info.problem is not None
+        ]
+        kept = sum(1 for info in infos if not info.released)
+        return Verification(folder.name, check.records, check.bytes, kept, check.torn, tuple(problems))
+
+    def salvage(self, name: str) -> Iterator[bytes]:
+        """Every line of a damaged session that still is a whole record."""
+        folder = self._folder(name)
+        return verifying.salvage(self._files, folder.log)
+
+    def stats(self, name: str) -> list[KindStatistics]:
+        """Records and bytes by kind, the largest first."""
+        return statistics_of(self._reader(name))
+
+    def export_checkpoint(self, name: str, number: int, target: str | os.PathLike[str]) -> None:
+        """Write a checkpoint's state to a .json file (all of it), or its arrays to a .safetensors file."""
+        record = self._checkpoint(name, number)
+        export_state(self._store(name), record, Path(target), self._files)
+
+    def fork(self, name: str, *, at: int, to: str) -> str:
+        """A new session `to` that shares the past up to checkpoint `at` and goes on from it; returns its name."""
+        return care.fork_session(self._folder(name), at, to).name
+
+    def rewind(self, name: str, *, at: int) -> None:
+        """Have the session's next attempt go on from checkpoint `at`. Nothing is deleted."""
+        care.rewind_session(self._folder(name), at)
+
+    def note(self, name: str, text: str) -> None:
+        """Append a remark about a session. Its digest stays what it is."""
+        care.annotate_session(self._folder(name), text)
+
+    def rename(self, name: str, to: str) -> str:
+        """Give a session another name; returns it in the form it is stored by."""
+        return care.rename_session(self._folder(name), to).name
+
+    def plan_delete(self, name: str) -> DeletePlan:
+        """What `delete` would remove."""
+        return care.plan_delete(self._folder(name))
+
+    def delete(self, name: str) -> DeletePlan:
+        """Remove a session for good; returns what was removed."""
+        return care.delete_session(self._folder(name))
+
+    def _folder(self, name: str) -> SessionFolder:
+        return care.find_session(self._files, self.root, name)
+
+    def _reader(self, name: str) -> LogReader:
+        return LogReader(self._files, self._folder(name).log, boot_id())
+
+    def _store(self, name: str) -> CheckpointStore:
+        return CheckpointStore(self._files, self._folder(name).checkpoints, 0, 0)
+
+    def _checkpoint(self, name: str, number: int) -> Checkpoint:
+        from holdfast.sessions.fork import find_checkpoint
+
+        return find_checkpoint(self._reader(name), number)
+
+
+class Follow:
+    """The records of a session that may still be running."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self._reader = reader
+        self._next = 1
+
+    def poll(self) -> list[dict[str, Any]]:
+        """The records that came since the last call, bookkeeping too, each once."""
+        self._reader.refresh()
+        found = [fields for _, fields in all_records(self._reader, self._next)]
+        self._next += len(found)
+        return found
