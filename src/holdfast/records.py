@@ -226,6 +226,7 @@ CANONICAL_KINDS = frozenset(("token", "tokens", "emission", "metric", "module", 
 VOLATILE_FIELDS = frozenset(("n", "ts", "info", "crc", "synced", "join", "back"))
 
 encode_record = msgspec.json.Encoder().encode
+encode_into = msgspec.json.Encoder().encode_into
 decode_bookkeeping = msgspec.json.Decoder(Bookkeeping).decode
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.errors import HoldfastError
 from holdfast.reading import verify as verifying
 from holdfast.reading.catalog import Manifest as SessionInfo
-from holdfast.reading.catalog import describe_session, list_sessions
+from holdfast.reading.catalog import describe_session, list_sessions, provenance_of
 from holdfast.reading.digest import Digest, digest_of
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
@@ -23,6 +23,7 @@ from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.listing import CheckpointInfo, list_checkpoints
 from holdfast.sessions.opening import REAL_FILES, workspace_root
 from holdfast.storage.host import boot_id
+from holdfast.storage.lock import living_holder
 from holdfast.storage.reader import LogReader
 
 
@@ -67,9 +68,17 @@ class Workspace:
         read = canonical_records if canonical else all_records
         return (fields for _, fields in read(self._reader(name), first))
 
-    def follow(self, name: str) -> "Follow":
-        """The records of a session as they come; see Follow.poll."""
-        return Follow(self._reader(name))
+    def follow(self, name: str, *, first: int = 1) -> "Follow":
+        """The records of a session as they come, from number `first` on; see Follow.poll."""
+        return Follow(self._reader(name), first)
+
+    def is_running(self, name: str) -> bool:
+        """Whether a process has the session open, as far as can be seen from this machine. Reads nothing of the log."""
+        return living_holder(self._files, self._folder(name).lock) is not None
+
+    def provenance(self, name: str) -> dict[str, Any]:
+        """What the last attempt recorded of its process: argv, folder, python, packages, host, pid, git. Empty if nothing."""
+        return provenance_of(self._reader(name))
 
     def digest(self, name: str, progress: Callable[[int], object] = lambda n: None) -> str:
         """The digest of a session: equal digests mean the same run."""
@@ -115,8 +124,11 @@ class Workspace:
         record = self._checkpoint(name, number)
         export_state(self._store(name), record, Path(target), self._files)
 
-    def fork(self, name: str, *, at: int, to: str) -> str:
-        """A new session `to` that shares the past up to checkpoint `at` and goes on from it; returns its name."""
+    def fork(self, name: str, *, at: int, to: str | None = None) -> str:
+        """A new session `to` that shares the past up to checkpoint `at` and goes on from it; returns its name.
+
+        Without `to` it is called "NAME~2", or by the next number that is free.
+        """
         return care.fork_session(self._folder(name), at, to).name
 
     def rewind(self, name: str, *, at: int) -> None:
@@ -157,9 +169,9 @@ class Workspace:
 class Follow:
     """The records of a session that may still be running."""
 
-    def __init__(self, reader: LogReader) -> None:
+    def __init__(self, reader: LogReader, first: int = 1) -> None:
         self._reader = reader
-        self._next = 1
+        self._next = first
 
     def poll(self) -> list[dict[str, Any]]:
         """The records that came since the last call, bookkeeping too, each once."""

@@ -20,8 +20,15 @@ class _Time(msgspec.Struct):
     ts: int
 
 
+class _Epoch(msgspec.Struct):
+    epoch: int | None = None
+
+
 class Manifest(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """What a list of sessions shows. status: running, finished, interrupted, failed, forked. Times are microseconds since 1970."""
+    """What a list of sessions shows. Times are microseconds since 1970.
+
+    status: running, killed, finished, interrupted, failed, forked, or damaged.
+    """
 
     name: str
     status: str
@@ -65,16 +72,39 @@ def rebuild_manifest(reader: LogReader, session: str) -> Manifest | None:
         bytes=sum(extent.end for extent in reader.past.extents),
         created=opened.ts,
         updated=msgspec.json.decode(last, type=_Time).ts,
-        epoch=opened.epoch,
+        epoch=_last_epoch(reader),
         tags=opened.tags,
         notes=opened.notes,
         config=opened.config,
     )
 
 
+def _last_epoch(reader: LogReader) -> int | None:
+    """The training epoch that the last attempt was opened with; it stands in the attempt's first record."""
+    for extent in reversed(reader.past.extents):
+        if extent.last >= extent.header.first:
+            record = reader.find(extent.header.first)
+            if record.startswith((b'{"kind":"resumed"', b'{"kind":"opened"')):
+                return msgspec.json.decode(record, type=_Epoch).epoch
+    return None
+
+
+def provenance_of(reader: LogReader) -> dict[str, Any]:
+    """The `info` of the record that began the last attempt of a program; empty where there is none. Costs a look a segment."""
+    for extent in reversed(reader.past.extents):
+        if extent.last < extent.header.first:
+            continue
+        line = reader.find(extent.header.first)
+        if line.startswith((b'{"kind":"opened"', b'{"kind":"resumed"')):
+            return decode_bookkeeping(line).info or {}
+    return {}
+
+
 def list_sessions(files: Files, root: Path) -> list[Manifest]:
     """Every session in which something was recorded, newest first. One whose log cannot be read has the status "damaged"."""
-    found = [describe_session(files, root, name) for name in files.names(root / "sessions")]
+    # A name with a dot in front is what is left of a deletion that was killed.
+    names = [name for name in files.names(root / "sessions") if not name.startswith(".")]
+    found = [describe_session(files, root, name) for name in names]
     return sorted((manifest for manifest in found if manifest is not None), key=lambda entry: entry.created, reverse=True)
 
 

@@ -56,7 +56,7 @@ def verify_log(files: Files, folder: Path, boot: str, progress: Callable[[int], 
 
 
 def salvage(files: Files, folder: Path) -> Iterator[bytes]:
-    """Every line, of every segment file, that is a whole record; in the order of the files. For what a damaged log still has."""
+    """Every line of every segment file that is a whole record, in the order of the files: what a damaged log still has."""
     for number in segment_numbers(files, folder):
         for line in read_whole(files, segment_path(folder, number)).split(b"\n"):
             if line and read_head(line) is not None:

@@ -28,6 +28,7 @@ class Face:
 
     def __init__(self, recorder: Recorder, files: Files, files_folder: Path) -> None:
         self._recorder, self._files, self._files_folder = recorder, files, files_folder
+        self._latest_metrics: dict[str, Any] = {}
         self.token = recorder.token
 
     def tokens(
@@ -63,10 +64,11 @@ class Face:
         )
 
     def metric(self, *, info: Mapping[str, Any] | None = None, **values: Any) -> None:
-        """Record named numbers. NaN and infinities are taken: a diverged loss is a fact. Scalars of NumPy and torch are taken as
-        Python numbers."""
-        plain = {key: fields.plain_number(value) for key, value in values.items()}
+        """Record named numbers. NaN and infinities are taken: a diverged loss is a fact. Scalars of NumPy and torch are
+        taken as Python numbers. The last value of each name stands in the checkpoints, for keep_best."""
+        plain = {key: value if type(value) is float else fields.plain_number(value) for key, value in values.items()}
         self._record(Metric(values=self._stored(plain, "metric")), info)
+        self._latest_metrics.update(plain)
 
     def module(
         self,
@@ -140,7 +142,7 @@ class Face:
             target = self._files_folder / sha256
             if self._files.exists(target):
                 return sha256, size
-            make_folders(self._files, self._files_folder)
+            make_folders(self._files, self._files_folder, own=1)
             replace_file(self._files, target, (file.read(_COPY_CHUNK_BYTES, offset) for offset in chunks))
             return sha256, size
         finally:

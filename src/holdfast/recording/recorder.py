@@ -54,7 +54,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Watermarks:
-    """Record numbers up to which everything is accepted (in memory), flushed (survives a kill), synced (survives power loss)."""
+    """Record numbers up to which all is accepted (in memory), flushed (survives a kill), synced (survives power loss)."""
 
     accepted: int
     flushed: int
@@ -81,10 +81,10 @@ class Recorder:
         notice: Callable[[str], None],
         matcher: Matcher | None = None,
         position: int = 0,
-        now: Callable[[], int] = lambda: time.time_ns() // 1000,
+        clock_ns: Callable[[], int] = time.time_ns,
         wait: Callable[[float], object] | None = None,
     ) -> None:
-        self.log, self.policy, self.now = log, policy, now
+        self.log, self.policy, self.clock_ns = log, policy, clock_ns
         self.matcher = matcher if matcher is not None and matcher.remaining else None
         self.bus = Bus(notice)
         self.top = True  # whether the program is outside every loop and step
@@ -281,6 +281,10 @@ class Recorder:
         self.matcher = None
         self.open_gate()
 
+    def now(self) -> int:
+        """Microseconds since 1970."""
+        return self.clock_ns() // 1000
+
     def place(self) -> tuple[str, bool]:
         """Lane that this thread records in, "" for the program's own, and whether outside every loop and step."""
         lane = current_lane.get()
@@ -378,15 +382,16 @@ class Recorder:
         return replayed
 
     def _match(self, record: Record) -> bool:
-        assert self.matcher is not None
-        found = self.matcher.match(record)
+        matcher = self.matcher
+        assert matcher is not None
+        found = matcher.match(record)
         if isinstance(found, Divergence):
             self._on_divergence(found)
             found = None
         if found is not None:
             self.matched += 1
             self._last_matched = max(self._last_matched, found)
-        if not self.matcher.remaining:
+        if not matcher.remaining:  # a divergence may have dropped the rest already
             self.drop_matcher()
         return found is not None
 

@@ -44,9 +44,9 @@ def find_session(files: Files, root: Path, name: str) -> SessionFolder:
     return folder
 
 
-def fork_session(folder: SessionFolder, number: int, to: str) -> SessionFolder:
+def fork_session(folder: SessionFolder, number: int, to: str | None) -> SessionFolder:
     """A new session that shares the past up to a checkpoint, and goes on from it. The old one is not changed."""
-    target = SessionFolder(folder.files, folder.root, checked_name(to))
+    target = forking.free_folder(folder) if to is None else SessionFolder(folder.files, folder.root, checked_name(to))
     with _held(folder) as past:
         reader = LogReader(folder.files, folder.log, host.boot_id(), past)
         checkpoint = forking.find_checkpoint(reader, number)
@@ -110,6 +110,8 @@ def delete_session(folder: SessionFolder) -> DeletePlan:
     files = folder.files
     with _locked(folder):
         gone = folder.path.with_name(f".{folder.name}.deleted")
+        if files.exists(gone):  # a deletion of a session of that name was killed
+            _remove(files, gone)
         files.rename(folder.path, gone)
         files.sync_folder(gone.parent)
         _remove(files, gone)

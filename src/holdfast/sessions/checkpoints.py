@@ -29,7 +29,7 @@ class Tracked:
             if not (generators.is_generator(value) or isinstance(value, Stateful)):
                 raise InvalidValue(
                     f"track[{name!r}]",
-                    f"{type(value).__name__} has no state_dict() and load_state_dict(), and is no random generator; give it both",
+                    f"{type(value).__name__} has no state_dict() and load_state_dict(), and is no generator; give it both",
                 )
         self.globals = generators.GlobalGenerators()
 
@@ -44,7 +44,7 @@ class Tracked:
         return {"track": states, "generators": encoded}
 
     def restore(self, state: Mapping[str, Any], arrays: codec.ArraySource) -> None:
-        """Give everything tracked the state that copy_state took. Objects that the checkpoint does not know stay as they are."""
+        """Give everything tracked the state that copy_state took. Objects unknown to the checkpoint stay as they are."""
         for name, stored in state["track"].items():
             if (value := self.objects.get(name)) is None:
                 continue
@@ -93,6 +93,7 @@ class CheckpointStore:
         self.number = number  # of the last one
         self._known: dict[str, str] = {}  # array hash → key, of the last state stored
         self._stored: dict[str, StoredFile] = {}
+        self._is_named = False  # whether the folder's own name is known to be synced
 
     def store(self, copy_state: Callable[[codec.ArraySink], dict[str, Any]]) -> dict[str, Any]:
         """Copy a state, write what does not fit into a record, and return the record's fields about it. After an exception
@@ -122,7 +123,7 @@ class CheckpointStore:
         return {"number": number, "folder": folder, "files": [stored[name] for name in sorted(stored)], "size": size}
 
     def load(self, record: Checkpoint) -> tuple[dict[str, Any], codec.ArraySource]:
-        """The encoded state of a checkpoint, and its arrays. Raises Corrupted where a file is missing or not what was written."""
+        """The encoded state of a checkpoint, and its arrays. Raises Corrupted where a file is not what was written."""
         if record.folder is None:
             return dict(record.state), _Stored({})
         contents = {stored.name: self._verified(stored) for stored in record.files}
@@ -153,7 +154,8 @@ class CheckpointStore:
         """Temporary folder, files, syncs, rename, sync: the folder has its name only when all in it is durable."""
         temporary = self._folder / f".{folder}.tmp"
         try:
-            make_folders(self._files, temporary)
+            make_folders(self._files, temporary, own=0 if self._is_named else 2)
+            self._is_named = True
             for name, content in contents.items():
                 write_synced(self._files, temporary / name, [content])
             self._files.sync_folder(temporary)

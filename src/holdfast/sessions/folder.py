@@ -50,9 +50,10 @@ class SessionFolder:
     def make(self) -> None:
         """Make the folder, and the workspace around it. Raises WorkspaceUnusable."""
         try:
-            make_folders(self.files, self.path)
             ignore = self.root / ".gitignore"
-            if not self.files.exists(ignore):
+            is_new = not self.files.exists(ignore)
+            make_folders(self.files, self.path, own=3 if is_new else 2)
+            if is_new:
                 write_synced(self.files, ignore, [b"*\n"])
         except OSError as error:
             raise WorkspaceUnusable(self.root, error.strerror or type(error).__name__) from error

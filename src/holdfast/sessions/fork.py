@@ -15,6 +15,14 @@ from holdfast.storage.reader import LogReader
 from holdfast.storage.recovery import Past
 
 
+def free_folder(source: SessionFolder) -> SessionFolder:
+    """Where a fork without a name of its own goes: "NAME~2", or the next number that is free."""
+    number = 2
+    while source.files.exists((folder := SessionFolder(source.files, source.root, f"{source.name}~{number}")).path):
+        number += 1
+    return folder
+
+
 def share_past(source: SessionFolder, target: SessionFolder, past: Past) -> Past:
     """Put the segments of `past`, and all checkpoints and files, into the new session's folder; the past as it stands there.
 

@@ -11,7 +11,7 @@ _FORBIDDEN = set('/\\:*?"<>|')
 
 
 def checked_name(name: object) -> str:
-    """The name in Unicode's composed form (NFC), as its folder is called. Raises InvalidSetting saying what is wrong with it."""
+    """The name in Unicode's composed form (NFC), as its folder is called. Raises InvalidSetting saying what is wrong."""
     if not isinstance(name, str):
         raise InvalidSetting(f"a session's name is a text, and {type(name).__name__} came")
     composed = unicodedata.normalize("NFC", name)

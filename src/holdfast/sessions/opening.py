@@ -297,9 +297,7 @@ class _Opening:
         recorder.flush_accepted()
         boot = host.boot_id()
         reader = LogReader(self._files, old.log, boot)
-        number = 2
-        while self._files.exists((new := SessionFolder(self._files, self._root, f"{old.name}~{number}")).path):
-            number += 1
+        new = fork.free_folder(old)
         past = fork.share_past(old, new, reader.past)
         lock = Lock(self._files, new.lock, new.name)
         self._attempt = past.attempts + 1

@@ -1,4 +1,4 @@
-"""Where a run came from: command line, Python, packages, host, git commit. It stands in `info`, as equal runs may differ in it."""
+"""Where a run came from: command line, Python, packages, host, git commit. It stands in `info`: equal runs may differ."""
 
 import os
 import subprocess

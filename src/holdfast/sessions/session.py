@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
@@ -35,7 +35,7 @@ class Settings:
     max_seconds: float | None = None
     extend: bool = False
     allow_change: tuple[str, ...] = ()
-    retention: Retention = Retention()
+    retention: Retention = field(default_factory=Retention)
 
 
 @dataclass
@@ -75,7 +75,6 @@ class Run(Face):
         self._restored = parts.store.load(point.checkpoint) if point.checkpoint else None
         if self._restored is not None:
             self._refuse_other_objects(self._restored[0])
-        self._metrics: dict[str, Any] = {}
         self._named: list[str] = []
         self._kept: list[Checkpoint] | None = None
         self._checkpoint_times = Samples()
@@ -142,12 +141,6 @@ class Run(Face):
         policy = replace(self._recorder.policy, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]  # checked when made
         self._recorder.change_policy(policy)
         self.token = self._recorder.token
-
-    def metric(self, *, info: Mapping[str, Any] | None = None, **values: Any) -> None:
-        """Record named numbers. NaN and infinities are taken: a diverged loss is a fact. Scalars of NumPy and torch are taken as
-        Python numbers. The last value of each name stands in the checkpoints, for keep_best."""
-        super().metric(info=info, **values)
-        self._metrics.update({key: fields.plain_number(value) for key, value in values.items()})
 
     # Loops and steps --------------------------------------------------------------------------------------------------
 
@@ -277,7 +270,7 @@ class Run(Face):
         return stored
 
     def once(self, key: str, fn: Callable[[], Any]) -> Any:
-        """Call fn() for what must not be repeated (the clock, the network, a model call) and return its recorded value, decoded.
+        """Call fn() for what must not be repeated (clock, network, a model call) and return its recorded value, decoded.
 
         Flushed in every mode before it returns. A resumed program gets the recorded value, and fn is not called; a kill
         between the call and its record repeats the call. The value is no part of the digest.
@@ -358,7 +351,7 @@ class Run(Face):
             at=at,
             loops=list(self._program.loops.values()),
             name=name,
-            metrics=codec.snapshot(self._metrics, "metrics") if self._metrics else None,
+            metrics=codec.snapshot(self._latest_metrics, "metrics") if self._latest_metrics else None,
             **stored,
         )
         if self._kept is not None:

@@ -1,4 +1,4 @@
-"""The one place with open, rename and fsync. Everything that touches a disk takes a `Files`, so that tests can break each operation."""
+"""The one place with open, rename and fsync. What touches a disk takes a `Files`, so that tests can break each operation."""
 
 import errno
 import fcntl
@@ -17,7 +17,7 @@ _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14; Python 3.11 has no name
 class Window(Protocol):
     """A writable, shared map of part of a file. A slice assignment is with the operating system as soon as it returns."""
 
-    def __setitem__(self, where: slice, data: bytes) -> None: ...
+    def __setitem__(self, where: slice, data: bytes | bytearray) -> None: ...
     def __getitem__(self, where: slice) -> bytes: ...
     def populate(self, start: int, length: int) -> None:
         """Take the page faults of a stretch now; start is a multiple of the page size. A hint: never raises."""
@@ -200,17 +200,20 @@ def read_whole(files: Files, path: Path) -> bytes:
         file.close()
 
 
-def make_folders(files: Files, path: Path) -> None:
-    """Make a folder with its parents, each synced into its own parent. Existing ones are left alone."""
+def make_folders(files: Files, path: Path, *, own: int = 0) -> None:
+    """Make a folder with its parents, each synced into its own parent. Existing ones are left alone; but the names of the last
+    `own` folders of the path are synced in any case: a process that made them may have been killed before it did."""
     missing: list[Path] = []
+    doubtful = [path, *path.parents][:own]
     while not files.exists(path):
         missing.append(path)
         path = path.parent
-    for folder in reversed(missing):
-        try:
-            files.mkdir(folder)
-        except FileExistsError:
-            continue  # another process was quicker
+    for folder in reversed([*missing, *(folder for folder in doubtful if folder not in missing)]):
+        if folder in missing:
+            try:
+                files.mkdir(folder)
+            except FileExistsError:
+                pass  # another process was quicker, and may not have synced it yet
         files.sync_folder(folder.parent)
 
 

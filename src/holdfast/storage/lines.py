@@ -14,7 +14,7 @@ _CLOSE = re.compile(rb',"crc":"([0-9a-f]{8})"\}\n')
 
 
 class Predecessor(msgspec.Struct, frozen=True):
-    """Where the log stood before a segment: readers stop at `length` bytes of that file, whose chain of closes stands at crc."""
+    """Where the log stood before a segment: readers stop at `length` bytes of that file, its chain of closes at `crc`."""
 
     segment: int
     length: int
@@ -130,7 +130,7 @@ def read_head(line: bytes) -> Head | None:
 
 
 def read_closes(data: bytes, start: int, crc: int) -> Iterator[FoundClose]:
-    """Every close in data from start on, checked against its bytes. Behind a bad one the chain goes on with its written value."""
+    """Every close in data from start on, checked. Behind a bad one the chain goes on with the value written there."""
     view = memoryview(data)
     for match in _CLOSE.finditer(data, start):
         good = zlib.crc32(view[start : match.start()], crc)

@@ -1,13 +1,13 @@
 """The append end of one writer's log: numbers, lines, closes, segments, syncs."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+from zlib import crc32
 
 from holdfast.errors import Corrupted, DiskFull, InvalidValue, WriteFailed
-from holdfast.records import Checkpoint, Flushed, Record, Superseded, encode_record
+from holdfast.records import Checkpoint, Flushed, Record, Superseded, encode_into, encode_record
 from holdfast.storage.files import Files, failure, make_folders, replace_file
 from holdfast.storage.lines import (
     FORMAT_VERSION,
@@ -32,7 +32,7 @@ _CLOSE_ROOM = 64  # bytes that a stamp and a close add to a line, at most
 
 
 class Closing(NamedTuple):
-    """How far the chain of closes is: `crc` covers everything from the last close to offset `at`; `n` is the record closed last."""
+    """How far the chain of closes is: `crc` covers all from the last close to offset `at`; `n` is the record closed last."""
 
     crc: int
     at: int
@@ -86,6 +86,7 @@ class LogWriter:
         self._synced: Tail = self._tail
         self._full: list[Segment] = []  # rolled segments that still have to be synced or closed
         self._bytes_before = 0
+        self._line = bytearray()  # the one being appended
         self.marks = 0  # `flushed` records
         self.failure: WriteFailed | None = None
 
@@ -105,7 +106,8 @@ class LogWriter:
         return self._bytes_before + self._tail[1]
 
     def append(self, record: Record) -> int:
-        """Give a canonical record its number, append its line, and return the number. After DiskFull and InvalidValue nothing has changed."""
+        """Give a canonical record its number, append its line, and return the number. After DiskFull and InvalidValue
+        nothing has changed."""
         tail = self._tail
         if self._pending is not tail:
             tail = self._repair()
@@ -116,13 +118,25 @@ class LogWriter:
             chain = n + 1
         n += 1
         record.n = n
-        line = encode_record(record)
+        line = self._line
+        encode_into(record, line)
         end = pos + len(line)
-        if not n & 15 or segment is None or end >= segment.limit:  # 15: _CRC_EVERY - 1
-            self._append_lines([line], "one", chain)
+        if segment is None or end + _CLOSE_ROOM >= segment.limit:
+            self._append_lines([bytes(line)], "one", chain)
             return n
+        window, base = segment.window, segment.base
+        if not n & 15:  # _CRC_EVERY
+            crc, at, closed = closing
+            crc = crc32(window[at - base : pos - base], crc)  # type: ignore[index]  # limit > 0 means there is a window
+            if n & 63:  # _CLOSE_EVERY
+                closing = Closing(crc, pos, closed)
+            else:
+                closed_line, crc = close_line(bytes(line), crc)
+                line[:] = closed_line
+                end = pos + len(line)
+                closing = Closing(crc, end + 1, n)
         self._pending = after = (n, end + 1, closing, segment, chain)
-        segment.window[pos - segment.base : end - segment.base] = line  # type: ignore[index]  # limit > 0: there is one
+        window[pos - base : end - base] = line  # type: ignore[index]
         self._tail = after
         return n
 
@@ -198,7 +212,9 @@ class LogWriter:
         """Let go of the files without another byte."""
         segments = [*self._full, *([self._tail[3]] if self._tail[3] else [])]
         self._full = []
-        self._pending = self._tail = (self.n, 0, self._tail[2], None, self._tail[4])
+        n = self.n
+        self._bytes_before += self._tail[1]
+        self._pending = self._tail = (n, 0, self._tail[2], None, self._tail[4])
         for segment in segments:
             segment.close()
 
@@ -233,7 +249,7 @@ class LogWriter:
             if self._is_power:
                 lines[-1] = stamp_synced(lines[-1], self._synced[0])
             before = b"".join([line + b"\n" for line in lines[:-1]])
-            line, crc = close_line(lines[-1], zlib.crc32(before, closing.crc))
+            line, crc = close_line(lines[-1], crc32(before, closing.crc))
             data = before + line
             closing = Closing(crc, pos + len(data) + 1, last)
         else:
@@ -255,7 +271,7 @@ class LogWriter:
         """The closing with its crc brought up to pos."""
         if closing.at == pos:
             return closing
-        return Closing(zlib.crc32(segment.read(closing.at, pos), closing.crc), pos, closing.n)
+        return Closing(crc32(segment.read(closing.at, pos), closing.crc), pos, closing.n)
 
     def _room(self, size: int) -> Segment:
         """The segment to append to, with room for size bytes. After DiskFull nothing has changed that counts."""
@@ -276,7 +292,7 @@ class LogWriter:
 
     def _begin(self) -> Segment:
         """Open this attempt's first segment. What its header builds on is synced first."""
-        make_folders(self._files, self._folder)
+        make_folders(self._files, self._folder, own=2)
         past = self._past
         for extent in past.extents:
             if extent.header.attempt == past.attempts:
@@ -349,7 +365,7 @@ class LogWriter:
             fresh = self._next_segment(n, Predecessor(segment.header.segment, pos, n, f"{closing.crc:08x}"))
             if lines:
                 data = b"".join([line + b"\n" for line in lines[:-1]])
-                last, crc = close_line(lines[-1], zlib.crc32(data, fresh.header_crc))
+                last, crc = close_line(lines[-1], crc32(data, fresh.header_crc))
                 data += last
                 fresh.make_room(fresh.header_end, len(data))
                 fresh.write(data, fresh.header_end)

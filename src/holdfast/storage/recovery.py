@@ -3,6 +3,7 @@
 import re
 import zlib
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from holdfast.errors import Corrupted, NewerFormat
@@ -99,12 +100,16 @@ def recover(files: Files, folder: Path, boot: str, *, strict: bool = True) -> Pa
     if chain and chain[-1][1].prev is not None:
         raise Corrupted(chain[-1][0], 0, f"it builds on segment {wanted}, which is missing")
     chain.reverse()
-    extents = [_closed_extent(files, *entry, following[1]) for entry, following in zip(chain, chain[1:], strict=False)]
-    past = Past(tuple(extents), highest_segment=numbers[-1] if numbers else 0)
     if not chain:
-        return past
+        return Past(highest_segment=numbers[-1] if numbers else 0)
     path, header, start, crc = chain[-1]
-    if header.boot == boot or not strict:
+    torn_from = header.attempt if header.boot != boot else header.attempt + 1  # an attempt syncs the ones before it
+    extents = [
+        _closed_extent(files, *entry, following[1], is_synced=entry[1].attempt < torn_from)
+        for entry, following in pairwise(chain)
+    ]
+    past = Past(tuple(extents), highest_segment=numbers[-1])
+    if header.boot == boot:
         data = read_whole(files, path)
         extent, torn = _scan_same_boot(path, header, start, crc, data, strict=strict)
         return replace(past, extents=(*extents, extent), torn=torn)
@@ -133,7 +138,9 @@ def _refuse_records_without_header(files: Files, path: Path, reason: str) -> Non
         offset += len(line) + 1
 
 
-def _closed_extent(files: Files, path: Path, header: Header, start: int, crc: int, following: Header) -> Extent:
+def _closed_extent(
+    files: Files, path: Path, header: Header, start: int, crc: int, following: Header, *, is_synced: bool
+) -> Extent:
     assert following.prev is not None
     prev = following.prev
     if following.first != prev.n + 1 or prev.n < header.first - 1:
@@ -143,7 +150,7 @@ def _closed_extent(files: Files, path: Path, header: Header, start: int, crc: in
         size = file.size()
     finally:
         file.close()
-    if size < prev.length:
+    if is_synced and size < prev.length:
         raise Corrupted(path, size, f"the file ends here, and segment {following.segment} builds on {prev.length} bytes of it")
     return Extent(path, header, start, prev.length, prev.n, int(prev.crc, 16))
 
@@ -168,7 +175,10 @@ def _scan_same_boot(
     rest = data[end:]
     torn = (path, end, rest.rstrip(b"\n\0")) if rest.strip(b"\n\0") else None
     if strict and torn is not None:
-        for line in rest.split(b"\n")[1:]:
+        lines, n = rest.split(b"\n"), last
+        while len(lines) > 1 and (head := read_head(lines[0])) is not None and head.join and head.n == n + 1:
+            lines, n = lines[1:], head.n  # whole, of a piece that is torn further on
+        for line in lines[1:]:
             if line and (head := read_head(line)) is not None and head.n > last:
                 raise Corrupted(path, end, f"no whole record stands here, and record {head.n} follows")
     return Extent(path, header, start, end, last, crc), torn

@@ -1,0 +1,74 @@
+"""The commands put together, and how a call of one ends."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from holdfast import HoldfastError, __version__
+from holdfast.cli import output
+from holdfast.cli.checkpoints import checkpoints
+from holdfast.cli.delete import delete
+from holdfast.cli.digest import digest
+from holdfast.cli.export_checkpoint import export_checkpoint
+from holdfast.cli.failures import in_one_line
+from holdfast.cli.fork import fork
+from holdfast.cli.note import note
+from holdfast.cli.rename import rename
+from holdfast.cli.resume import resume
+from holdfast.cli.sessions import sessions
+from holdfast.cli.show import show
+from holdfast.cli.stats import stats
+from holdfast.cli.verify import verify
+
+_LOOKING: tuple[Callable[..., None], ...] = (sessions, show, checkpoints, stats, digest, verify)
+_CHANGING: tuple[Callable[..., None], ...] = (resume, fork, export_checkpoint, note, rename, delete)
+
+
+class _Commands(TyperGroup):
+    """Turns our errors, and those of the system, into one line and exit status 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (HoldfastError, OSError) as error:
+            output.tell(f"holdfast: {in_one_line(error)}")
+            raise typer.Exit(2) from None
+
+
+app = typer.Typer(cls=_Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
+for _panel, _commands in {"Look": _LOOKING, "Change": _CHANGING}.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        output.say(f"holdfast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def holdfast(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Look at training runs that were saved as they happened, and set them back, copy, rename or delete them.
+
+    Example: holdfast sessions
+    """
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and return its exit status."""
+    output.never_fail_on_a_sign()
+    try:
+        status = typer.main.get_command(app).main(args=arguments, prog_name="holdfast", standalone_mode=False)
+    except typer.TyperException as error:
+        output.tell(f"holdfast: {in_one_line(error)}")
+        return 2
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    return status if isinstance(status, int) else 0

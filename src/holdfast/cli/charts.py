@@ -1,0 +1,66 @@
+"""Numbers as pictures of one line: bars, and series of any length in bounded memory."""
+
+from dataclasses import dataclass, field
+from math import isfinite
+
+_LEVELS = "▁▂▃▄▅▆▇█"
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def bar(share: float, *, width: int = 30) -> str:
+    """A bar of `share` (0 to 1) of the width; anything above 0 is seen."""
+    eighths = max(round(share * width * 8), 1 if share > 0 else 0)
+    return "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
+
+
+def sparkline(values: list[float]) -> str:
+    """A sign for each value: the lowest for the lowest, the highest for the highest."""
+    low, high = min(values, default=0.0), max(values, default=0.0)
+    span = high - low
+    if not span:
+        return _LEVELS[0] * len(values)
+    return "".join(_LEVELS[min(int((value - low) / span * len(_LEVELS)), len(_LEVELS) - 1)] for value in values)
+
+
+@dataclass
+class Series:
+    """A metric's values as they come. Keeps the mean of each of at most `2 × width` equal parts, and the extremes.
+
+    NaN and infinities are counted and left out.
+    """
+
+    width: int = 32
+    count: int = 0
+    strange: int = 0
+    first: float | None = None
+    last: float | None = None
+    low: float = float("inf")
+    high: float = float("-inf")
+    _means: list[float] = field(default_factory=list)
+    _part: int = 1
+    _sum: float = 0.0
+    _held: int = 0
+
+    def add(self, value: float) -> None:
+        """Take in the next value."""
+        self.count += 1
+        self.first, self.last = value if self.first is None else self.first, value
+        if not isfinite(value):
+            self.strange += 1
+            return
+        self.low, self.high = min(self.low, value), max(self.high, value)
+        self._sum, self._held = self._sum + value, self._held + 1
+        if self._held == self._part:
+            self._means.append(self._sum / self._held)
+            self._sum, self._held = 0.0, 0
+        if len(self._means) == 2 * self.width:
+            self._means, self._part = _halved(self._means), 2 * self._part
+
+    def picture(self) -> str:
+        """The series as a sparkline."""
+        means = [*self._means, self._sum / self._held] if self._held else self._means
+        return sparkline(_halved(means) if len(means) > self.width else means)
+
+
+def _halved(means: list[float]) -> list[float]:
+    return [sum(means[at : at + 2]) / len(means[at : at + 2]) for at in range(0, len(means), 2)]

@@ -1,0 +1,19 @@
+"""What commands have in common on their command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        "--root", envvar="HOLDFAST_ROOT", metavar="FOLDER", show_default=False, help="The workspace; training/ if not given."
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs; the fields are in docs/command.md.")]
+Session = Annotated[str, typer.Argument(metavar="SESSION", show_default=False, help="The session's name.")]
+At = Annotated[
+    int,
+    typer.Option("--at", metavar="N", show_default=False, help="The checkpoint's number; `holdfast checkpoints` lists them."),
+]

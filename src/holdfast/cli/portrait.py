@@ -1,0 +1,149 @@
+"""What `show` prints of a session, part by part."""
+
+import time
+from collections.abc import Iterable
+from math import inf
+from pathlib import Path
+from typing import Any
+
+from holdfast.cli import amounts, output
+from holdfast.cli.charts import Series, bar
+from holdfast.cli.describe import KIND_STYLES, brief, command_line, in_words, pairs
+from holdfast.cli.output import STATUS_STYLES, Cell
+from holdfast.cli.summary import Attempt, Summary
+
+_RESUMABLE = ("interrupted", "killed", "failed")
+
+
+def print_head(name: str, status: str, reason: str | None, to: str | None, size: str, summary: Summary) -> None:
+    """Name, status, and where the run came from."""
+    output.say((name, "bold"), "  ", (status, STATUS_STYLES.get(status, "")), *([f"  {reason}"] if reason else []))
+    attempts, info, opened = summary.attempts, summary.info, summary.opened
+    line = command_line(info, str(Path.cwd()))
+    git = info.get("git") or {}
+    host = f"{info.get('host', '')}, process {info.get('pid', '?')}, Python {info.get('python', '?')}" if info else ""
+    began = opened.get("ts", 0)
+    took = sum(attempt.until - attempt.began for attempt in attempts)
+    facts: dict[str, Cell] = {
+        "command": line or "",
+        "git": f"{git.get('commit', '')[:12]}{' with changes' if git.get('dirty') else ''}",
+        "host": host,
+        "started": f"{amounts.date_and_time(began)}  ({amounts.age(began, time.time_ns() // 1000)} ago)" if began else "",
+        "took": f"{amounts.span(took)} in {amounts.count(len(attempts), 'attempt')}",
+        "log": f"{amounts.count(sum(summary.kinds.values()), 'record')}, {size}",
+        "saving": f"{opened.get('save_mode', '')}, {opened.get('durability', '')}" if opened else "",
+        "config": brief(opened["config"]) if opened.get("config") else "",
+        "epoch": str(opened.get("epoch", "")),
+        "tags": ", ".join(opened.get("tags", ())),
+        "notes": str(opened.get("notes", "")),
+        "goes on as": to or "",
+        "go on with": (line or "the same line again", "bold") if status in _RESUMABLE else "",
+    }
+    output.print_table(("", ""), [((name, "dim"), value) for name, value in facts.items() if value and value != ("", "")])
+
+
+def print_timeline(summary: Summary, status: str) -> None:
+    """The attempts one after the other, and what happened between them."""
+    rows: list[tuple[Cell, ...]] = []
+    for entry in summary.timeline:
+        if not isinstance(entry, Attempt):
+            rows.append(("", amounts.date_and_time(entry.ts), (entry.text, "italic"), "", "", "", ""))
+            continue
+        ended = entry.ended or ("running" if status == "running" else "killed")
+        why = f" ({entry.reason})" if entry.reason and entry.reason != ended else ""
+        rows.append(
+            (
+                str(entry.number),
+                amounts.date_and_time(entry.began),
+                entry.origin,
+                f"{entry.records:,}",
+                f"{entry.checkpoints:,}",
+                amounts.span(max(0, entry.until - entry.began)),
+                (ended + why, STATUS_STYLES.get(ended, "")),
+            )
+        )
+    columns = ("attempt", "began", "from", "records", "checkpoints", "took", "end")
+    _part(columns, rows, right=("attempt", "records", "checkpoints", "took"))
+
+
+def print_kinds(summary: Summary) -> None:
+    """Records by kind, as bars."""
+    most = max(summary.kinds.values(), default=0)
+    rows: list[tuple[Cell, ...]] = [
+        ((kind, KIND_STYLES.get(kind, "")), f"{count:,}", (bar(count / most), KIND_STYLES.get(kind, "")))
+        for kind, count in summary.kinds.most_common()
+    ]
+    if summary.superseded:
+        rows.append((("superseded", "dim"), f"{summary.superseded:,}", ""))
+    _part(("kind", "records", ""), rows, right=("records",))
+
+
+def print_metrics(summary: Summary) -> None:
+    """Every metric as a sparkline over the whole run."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            name,
+            (series.picture(), "cyan"),
+            *map(_number, (series.first, series.last, series.low, series.high)),
+            _strange(series),
+        )
+        for name, series in summary.metrics.items()
+    ]
+    _part(("metric", "", "first", "last", "low", "high", ""), rows, right=("first", "last", "low", "high"))
+
+
+def print_checkpoints(summary: Summary, session: str) -> None:
+    """The last checkpoints."""
+    rows: list[tuple[Cell, ...]] = [
+        (
+            str(record["number"]),
+            record.get("name") or "",
+            f"{record['position']['main']:,}",
+            amounts.size(record.get("size", 0)),
+            amounts.date_and_time(record["ts"]),
+            ("released", "dim") if record["n"] in summary.released else pairs(record.get("metrics")),
+        )
+        for record in summary.checkpoints
+    ]
+    columns = ("checkpoint", "name", "records", "size", "taken", "")
+    _part(columns, rows, right=("checkpoint", "records", "size"))
+    if summary.checkpoint_count > len(rows):
+        output.say((f"{summary.checkpoint_count:,} in all; see: holdfast checkpoints {session}", "dim"))
+
+
+def print_last(records: Iterable[dict[str, Any]]) -> None:
+    """A list of records."""
+    _part(("n", "time", "kind", "record"), [_record(fields) for fields in records], right=("n",))
+
+
+def print_record(fields: dict[str, Any]) -> None:
+    """One record on a line of its own."""
+    n, moment, (kind, style), words = _record(fields)
+    output.say(f"{n:>7}  ", (moment, "dim"), "  ", (f"{kind:<11}", style), words)
+
+
+def ending(status: str, reason: str | None, to: str | None) -> str:
+    """How a session stands when nobody writes it, and what can be done."""
+    why = f" ({reason})" if reason and reason != status else ""
+    if to:
+        return f"{status}{why}; it goes on as {to!r}"
+    return f"{status}{why}; run the same line again to go on" if status in _RESUMABLE else f"{status}{why}"
+
+
+def _record(fields: dict[str, Any]) -> tuple[str, str, tuple[str, str], str]:
+    style = "dim" if fields.get("superseded") else KIND_STYLES.get(fields["kind"], "dim")
+    return str(fields["n"]), amounts.time_of_day(fields["ts"]), (fields["kind"], style), in_words(fields)
+
+
+def _part(columns: tuple[str, ...], rows: list[tuple[Cell, ...]], *, right: tuple[str, ...]) -> None:
+    if rows:
+        output.say("")
+        output.print_table(columns, rows, right=right)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None or value in (inf, -inf) else amounts.number(value)
+
+
+def _strange(series: Series) -> Cell:
+    return (f"{series.strange:,} not finite", "red") if series.strange else ""

@@ -1,0 +1,43 @@
+"""holdfast stats"""
+
+import typer
+
+from holdfast import Workspace
+from holdfast.cli import amounts, output
+from holdfast.cli.charts import bar
+from holdfast.cli.describe import KIND_STYLES
+from holdfast.cli.options import Json, Root, Session
+
+FIELDS = ("kind", "records", "bytes", "bytes_per_record")
+
+
+def stats(session: Session, *, root: Root = None, json: Json = False) -> None:
+    """Print records and bytes by kind, the largest first.
+
+    Example: holdfast stats count
+    """
+    found = Workspace(root).stats(session)
+    if not found:
+        output.tell(f"session {session!r} has no records yet; follow it with: holdfast show {session} --follow")
+        raise typer.Exit(1)
+    total = sum(entry.bytes for entry in found)
+    if json:
+        for entry in found:
+            facts = (entry.kind, entry.records, entry.bytes, round(entry.bytes / entry.records, 1))
+            output.print_json(dict(zip(FIELDS, facts, strict=True)))
+        return
+    rows = [
+        (
+            (entry.kind, KIND_STYLES.get(entry.kind, "dim")),
+            f"{entry.records:,}",
+            amounts.size(entry.bytes),
+            f"{entry.bytes / entry.records:,.0f}",
+            f"{entry.bytes / total:.1%}",
+            (bar(entry.bytes / total), KIND_STYLES.get(entry.kind, "dim")),
+        )
+        for entry in found
+    ]
+    records = sum(entry.records for entry in found)
+    rows.append((("all", "bold"), f"{records:,}", amounts.size(total), f"{total / records:,.0f}", "", ("", "")))
+    columns = ("kind", "records", "size", "bytes each", "share", "")
+    output.print_table(columns, rows, right=("records", "size", "bytes each", "share"))
