@@ -9,7 +9,7 @@ from typing import Any
 from holdfast.errors import HoldfastError
 from holdfast.reading import verify as verifying
 from holdfast.reading.catalog import Manifest as SessionInfo
-from holdfast.reading.catalog import describe_session, list_sessions, provenance_of
+from holdfast.reading.catalog import closed_with, describe_session, list_sessions, provenance_of
 from holdfast.reading.digest import Digest, digest_of
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
@@ -95,7 +95,8 @@ class Workspace:
     def verify(self, name: str, progress: Callable[[int], object] = lambda done: None) -> Verification:
         """Check every byte of a session: headers, closes, gaps, and the files of checkpoints that are not released."""
         folder = self._folder(name)
-        check: LogCheck = verifying.verify_log(self._files, folder.log, boot_id(), progress)
+        closed = closed_with(self._files, folder.path)
+        check: LogCheck = verifying.verify_log(self._files, folder.log, boot_id(), progress, closed_with=closed)
         problems = list(check.problems)
         infos: list[CheckpointInfo] = []
         try:

@@ -412,7 +412,7 @@ def every_checkpoint_is_whole(root: Path, boot: str, where: str) -> None:
 def test_a_kill_while_the_folders_are_being_made_leaves_no_trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a killed opening made and did not sync, the next one does."""
     monkeypatch.setattr(host, "boot_id", lambda: BEFORE)
-    for nth in range(1, 9):
+    for nth in range(1, 13):
         root = tmp_path / str(nth)
         root.mkdir()
         files = TracedFiles(root)

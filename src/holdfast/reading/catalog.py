@@ -53,6 +53,12 @@ def read_manifest(files: Files, folder: Path) -> Manifest | None:
         return None
 
 
+def closed_with(files: Files, folder: Path) -> int:
+    """The last record that was synced when the session was closed, by its manifest; 0 where it was not closed."""
+    manifest = read_manifest(files, folder)
+    return manifest.records if manifest is not None and manifest.status in _ENDED else 0
+
+
 def rebuild_manifest(reader: LogReader, session: str) -> Manifest | None:
     """What the log itself says; None where nothing was recorded."""
     if not reader.last:

@@ -32,8 +32,13 @@ class LogCheck:
     torn: int
 
 
-def verify_log(files: Files, folder: Path, boot: str, progress: Callable[[int], object] = lambda done: None) -> LogCheck:
-    """Check every byte of the log that counts. Never raises for what it finds; `progress` is told the bytes done."""
+def verify_log(
+    files: Files, folder: Path, boot: str, progress: Callable[[int], object] = lambda done: None, *, closed_with: int = 0
+) -> LogCheck:
+    """Check every byte of the log that counts. Never raises for what it finds; `progress` is told the bytes done.
+
+    closed_with: the last record of which a clean close, that came after its sync, said elsewhere that it is there.
+    """
     try:
         past = recover(files, folder, boot, strict=True)
     except (HoldfastError, OSError) as error:
@@ -44,14 +49,18 @@ def verify_log(files: Files, folder: Path, boot: str, progress: Callable[[int], 
     else:
         problems = []
     done = 0
-    following: list[Extent | None] = [*past.extents[1:], None]
-    for extent, after in zip(past.extents, following, strict=True):
+    for index, extent in enumerate(past.extents):
+        after = past.extents[index + 1] if index + 1 < len(past.extents) else None
         for problem in _check_extent(files, extent, after):
             if all((problem.path, problem.offset) != (known.path, known.offset) for known in problems):
                 problems.append(problem)
         done += extent.end
         progress(done)
-    torn = len(past.torn[2]) if past.torn else 0
+    if past.last < closed_with and not problems:
+        where, end = (str(past.extents[-1].path), past.extents[-1].end) if past.extents else (str(folder), 0)
+        what = f"the log ends here with record {past.last}, and it was closed with record {closed_with}"
+        problems.append(Problem(where, end, what))
+    torn = len(past.torn[2]) if past.torn and not problems else 0
     return LogCheck(past.last, done, len(past.extents), tuple(problems), torn)
 
 
@@ -89,7 +98,7 @@ def _check_extent(files: Files, extent: Extent, after: Extent | None) -> Iterato
     pos, crc = extent.start, _header_crc(data, extent)
     for close in read_closes(data, extent.start, crc):
         if not close.good:
-            yield Problem(path, pos, f"the bytes from here to {close.start} do not match their close")
+            yield Problem(path, pos, f"the bytes from here to {close.end} do not match their close")
         pos, crc = close.end, close.crc
     if after is not None and after.header.prev is not None and after.header.prev.segment == extent.header.segment:
         told = int(after.header.prev.crc, 16)

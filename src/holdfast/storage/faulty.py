@@ -225,12 +225,12 @@ class _KillingWindow:
     def __init__(self, files: KillingFiles, inner: Window) -> None:
         self._files, self._inner = files, inner
 
-    def __setitem__(self, where: slice, data: bytes) -> None:
+    def __setitem__(self, where: slice, data: bytes | bytearray) -> None:
         files = self._files
         files.seen = seen = files.seen + 1
         if seen == files.nth:
             start = where.start or 0
-            files.die_within(data, lambda part: self._inner.__setitem__(slice(start, start + len(part)), part))
+            files.die_within(bytes(data), lambda part: self._inner.__setitem__(slice(start, start + len(part)), part))
         self._inner[where] = data
 
     def __getitem__(self, where: slice) -> bytes:

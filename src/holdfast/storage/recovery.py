@@ -164,7 +164,7 @@ def _scan_same_boot(
     for index, close in enumerate(closes):
         if not close.good:
             if strict and index + 1 < len(closes) and closes[index + 1].good:
-                raise Corrupted(path, end, f"the bytes from here to {close.start} do not match their close")
+                raise Corrupted(path, end, f"the bytes from here to {close.end} do not match their close")
             break
         end, crc = close.end, close.crc
     if end > start:
@@ -236,7 +236,7 @@ def _recover_after_power_loss(files: Files, past: Past, chain: list[tuple[Path, 
             more = read_whole(files, other)
             synced = max(synced, _synced_beyond(more, other_start, list(read_closes(more, other_start, other_crc))))
         if synced > last:
-            what = f"the bytes from here to {bad.start} do not match their close" if bad else "the segment ends here"
+            what = f"the bytes from here to {bad.end} do not match their close" if bad else "the segment ends here"
             raise Corrupted(path, end, f"{what}, and records up to {synced} had been synced")
         rest = data[end:]
         dropped = sum(1 for line in rest.split(b"\n") if line and read_head(line) is not None)

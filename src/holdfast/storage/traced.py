@@ -278,7 +278,7 @@ class _TracedWindow:
     def __init__(self, files: TracedFiles, node: int, path: str, offset: int, real: Window) -> None:
         self._files, self._node, self._path, self._offset, self._real = files, node, path, offset, real
 
-    def __setitem__(self, where: slice, data: bytes) -> None:
+    def __setitem__(self, where: slice, data: bytes | bytearray) -> None:
         written = Written(self._node, self._path, self._offset + (where.start or 0), bytes(data))
         self._files.record(written, lambda: self._real.__setitem__(where, data))
 
