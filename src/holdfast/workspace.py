@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from holdfast.errors import HoldfastError
 from holdfast.reading import verify as verifying
@@ -27,8 +28,7 @@ from holdfast.storage.lock import living_holder
 from holdfast.storage.reader import LogReader
 
 
-@dataclass(frozen=True)
-class Verification:
+class Verification(msgspec.Struct, frozen=True):
     """What checking every byte of a session found."""
 
     session: str
@@ -102,7 +102,8 @@ class Workspace:
         try:
             infos = self.checkpoints(name)
         except (HoldfastError, OSError) as error:
-            problems.append(Problem(str(folder.log), 0, f"the checkpoints cannot be listed: {error}"))
+            if not problems:  # else it is the same one
+                problems.append(Problem(str(folder.log), 0, f"the checkpoints cannot be listed: {error}"))
         problems += [
             Problem(info.problem_path, info.problem_offset, f"checkpoint {info.number}: {info.problem}")
             for info in infos

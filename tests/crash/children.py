@@ -129,7 +129,9 @@ class _Warm:
     def __init__(self, hash_seed: int) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         line = [sys.executable, "-W", "error", "-m", "tests.crash.children", str(theirs.fileno())]
-        self._process = subprocess.Popen(line, env=environment(hash_seed), cwd="/", pass_fds=(theirs.fileno(),), start_new_session=True)
+        self._process = subprocess.Popen(
+            line, env=environment(hash_seed), cwd="/", pass_fds=(theirs.fileno(),), start_new_session=True
+        )
         theirs.close()
 
     def start(self, order: Order, surroundings: Surroundings, errors: Path) -> "_Forked":

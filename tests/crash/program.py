@@ -7,7 +7,6 @@ number of its own, which is told to the parent as soon as the recording call has
 import argparse
 import json
 import math
-import os
 import random
 import sys
 import threading
@@ -23,7 +22,8 @@ import holdfast
 from holdfast.sessions.opening import start
 from holdfast.storage.files import Files
 from holdfast.storage.log import LogWriter
-from tests.crash.witness import Plan, ReportingFiles, Witness
+from tests.crash.scribe import Scribe
+from tests.crash.witness import NOBODY, Plan, ReportingFiles, Witness
 
 Mode = Literal["continuous", "batch", "checkpoint"]
 Durability = Literal["process", "power"]
@@ -44,7 +44,7 @@ class Order:
     shape: str = "mixed"
     size: int = 400
     acks: int = -1
-    plan: Plan = Plan()
+    plan: Plan = NOBODY
 
 
 class Net:
@@ -68,85 +68,6 @@ class Net:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.weights, self.moments, self.steps = state["weights"].copy(), dict(state["moments"]), state["steps"]
-
-
-@dataclass
-class Scribe:
-    """Records with marks: section, step and place in it, so that an equal run gives equal marks to equal records."""
-
-    run: holdfast.Run
-    witness: Witness
-    section: int
-    _next: int = 0
-
-    def at(self, step: int) -> "Scribe":
-        """Go on at a step of the section."""
-        self._next = self.section << 20 | step << 8
-        return self
-
-    @property
-    def made(self) -> int:
-        """Marks given since `at`."""
-        return self._next & 0xFF
-
-    def mark(self) -> int:
-        """A mark for the next record."""
-        self._next += 1
-        return self._next
-
-    def token(self, z: float, phase: str | None = None, **fields: Any) -> None:
-        mark = self.mark()
-        self.run.token(f"u{mark}|Reactor", z=z, phase=phase, source="program", **fields)
-        self.witness.recorded(mark)
-
-    def tokens(self, values: list[float]) -> None:
-        mark = self.mark()
-        self.run.tokens([f"u{mark}|a", 7, b"\xfe", *map(str, values)], z=[0.5, 0.25, 1.0, *(0.0 for _ in values)])
-        self.witness.recorded(mark)
-
-    def emission(self, text: str, phase: str) -> None:
-        mark = self.mark()
-        self.run.emission(f"u{mark}|{text}", tokens=("x", 3), quality=0.75, phase=phase, meta={"deep": [(), {1: None}]})
-        self.witness.recorded(mark)
-
-    def metric(self, loss: float) -> None:
-        mark = self.mark()
-        self.run.metric(loss=loss, mark=mark, info={"pid": os.getpid()})
-        self.witness.recorded(mark)
-
-    def event(self, name: str, **data: Any) -> None:
-        mark = self.mark()
-        self.run.event(name, mark=mark, **data)
-        self.witness.recorded(mark)
-
-    def note(self, text: str) -> None:
-        mark = self.mark()
-        self.run.note(f"u{mark}|{text} \ud83d")
-        self.witness.recorded(mark)
-
-    def module(self, name: str, **result: Any) -> None:
-        mark = self.mark()
-        self.run.module(name, {"mark": mark, **result}, index=3)
-        self.witness.recorded(mark)
-
-    def transition(self, before: str, after: str) -> None:
-        mark = self.mark()
-        self.run.transition(before, f"u{mark}|{after}")
-        self.witness.recorded(mark)
-
-    def file(self, folder: Path) -> None:
-        mark = self.mark()
-        path = folder / f"u{mark}-input.txt"
-        path.write_bytes(b"input %d\n" % (mark % 11) * 500)
-        self.run.file(path)
-        path.unlink()
-        self.witness.recorded(mark)
-
-    def once(self) -> None:
-        """What must not be repeated: its value is told, so that the parent sees a repetition."""
-        mark = self.mark()
-        value = self.run.once(f"u{mark}|dice", lambda: int.from_bytes(os.urandom(4), "little"))
-        self.witness.recorded(mark, value)
 
 
 @dataclass
@@ -305,7 +226,7 @@ def lanes_shape(script: Script) -> None:
 
 def top_shape(script: Script) -> None:
     """Mostly records outside every loop and step: before, between and behind them."""
-    records = max(6, script.order.size // 14)
+    records = max(6, script.order.size // 13)
     for number in range(8):
         script.outside(number, min(records, 200))
         if number in (1, 4):
@@ -399,6 +320,7 @@ def opened(order: Order, track: dict[str, Any], files: Files | None) -> Iterator
 def small_segments() -> Iterator[None]:
     """Have the log roll at SEGMENT_BYTES, which no option of a session can ask for."""
     defaults = LogWriter.__init__.__kwdefaults__
+    assert defaults is not None
     before = defaults["max_segment_bytes"]
     defaults["max_segment_bytes"] = SEGMENT_BYTES
     try:
@@ -417,7 +339,7 @@ def main() -> int:
     parser.add_argument("--shape", choices=tuple(SHAPES), default="mixed")
     parser.add_argument("--size", type=int, default=400, help="about how many records")
     parser.add_argument("--acks", type=int, default=-1, help="file descriptor to tell of every call that returned")
-    parser.add_argument("--plan", type=lambda text: Plan(**json.loads(text)), default=Plan(), help="how it is killed, as JSON")
+    parser.add_argument("--plan", type=lambda text: Plan(**json.loads(text)), default=NOBODY, help="how it is killed, as JSON")
     execute(Order(**vars(parser.parse_args())))
     return 0
 

@@ -8,7 +8,7 @@ import select
 import shutil
 import signal
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +18,7 @@ from holdfast.storage.faulty import KillingFiles
 from holdfast.storage.files import Files, RealFiles
 from tests.crash.children import Child, Children, Surroundings
 from tests.crash.program import Durability, Mode, Order, execute
-from tests.crash.witness import CLOSED, CLOSING, DYING, MESSAGE, OPENED, PLACES, RECORDED, Message, Plan
+from tests.crash.witness import DYING, MESSAGE, NOBODY, OPENED, PLACES, RECORDED, Message, Plan
 
 SESSION = "killed"
 MOST_KILLS = 5
@@ -69,7 +69,7 @@ class Cell:
     shape: str
     size: int
 
-    def order(self, root: Path, plan: Plan = Plan()) -> Order:
+    def order(self, root: Path, plan: Plan = NOBODY) -> Order:
         """One start of it."""
         return Order(root=str(root), session=SESSION, plan=plan, **asdict(self))
 
@@ -97,7 +97,8 @@ class Reference:
         places: dict[int, tuple[str, int]] = {}
         for lane, records in found.lanes.items():
             for index, record in enumerate(records):
-                assert (mark := mark_of(record)) not in places, f"mark {mark} is there twice: {record!r}"
+                mark = mark_of(record)
+                assert mark not in places, f"mark {mark} is there twice: {record!r}"
                 places[mark] = lane, index
         digest = workspace.digest(SESSION)
         shutil.rmtree(root)
@@ -180,7 +181,7 @@ class Trial:
         were, and which share of the records is there."""
         self.folder.mkdir(parents=True)
         while not self.problems:
-            plan = choose(len(self.plans), self._done / self.reference.records) if len(self.hits) < MOST_KILLS else Plan()
+            plan = choose(len(self.plans), self._done / self.reference.records) if len(self.hits) < MOST_KILLS else NOBODY
             seen = self.start(plan)
             if seen.status == 0 or self.problems:
                 break
@@ -228,7 +229,9 @@ class Trial:
         for lane, records in found.lanes.items():
             expected = self.reference.lanes.get(lane, [])[: len(records)]
             if records != expected:
-                index = next((i for i, pair in enumerate(zip(records, expected, strict=False)) if pair[0] != pair[1]), len(expected))
+                index = next(
+                    (i for i, pair in enumerate(zip(records, expected, strict=False)) if pair[0] != pair[1]), len(expected)
+                )
                 wanted = expected[index] if index < len(expected) else b"nothing more"
                 self.problems.append(f"record {index} of lane {lane!r} is {records[index]!r}, and should be {wanted!r}")
         for lane, length in self._lengths.items():
@@ -266,6 +269,27 @@ class Trial:
             self.problems.append(f"the session is {status}, and should be finished")
         if self.cell.mode == "continuous" and self._done != self.reference.records:
             self.problems.append(f"there are {self._done} records of {self.reference.records}")
+        self.problems += [f"{path} was left over" for path in self._litter(workspace)]
+
+    def _litter(self, workspace: holdfast.Workspace) -> list[Path]:
+        """Temporary files, and folders of checkpoints that were released before the last time that some were."""
+        session = self.root / "sessions" / SESSION
+        named = folders_named(workspace)
+        folders = session / "checkpoints"
+        left = [path for path in session.rglob("*") if path.name.endswith(".tmp")]
+        return left + [path for path in folders.glob("*") if path.name not in named]
+
+
+def folders_named(workspace: holdfast.Workspace) -> set[str]:
+    """Folders of all checkpoints, but for those that were released and should be deleted by now."""
+    stored: dict[int, set[str]] = {}
+    last: set[str] = set()
+    for record in workspace.records(SESSION, canonical=False):
+        if record["kind"] == "checkpoint":
+            stored[record["n"]] = {entry["name"].partition("/")[0] for entry in record.get("files", ())}
+        elif record["kind"] == "released":
+            last = set().union(*(stored.pop(n) for n in record["checkpoints"]))
+    return last.union(*stored.values())
 
 
 def watch(child: Child, plan: Plan) -> Seen:
@@ -363,4 +387,4 @@ class Chooser:
 def follow(plans: Iterable[Plan]) -> Callable[[int, float], Plan]:
     """These plans, then none."""
     waiting = iter(plans)
-    return lambda starts, done: next(waiting, Plan())
+    return lambda starts, done: next(waiting, NOBODY)

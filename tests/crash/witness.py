@@ -1,4 +1,4 @@
-"""What a program that is to be killed tells its parent, over a pipe: one message of fixed size after each call that returned."""
+"""What a program that is to be killed tells its parent, over a pipe: a message after each call that returned."""
 
 import os
 import signal
@@ -44,6 +44,8 @@ class Plan:
     when: Literal["before", "half", "after"] = "before"
     nth: int = 0
 
+
+NOBODY = Plan()
 
 PLACES = (
     *("recovery", "roll", "first segment", "retention", "checkpoint files", "checkpoint record"),

@@ -147,10 +147,8 @@ def segments_that_count(folder: Path) -> list[Segment]:
             raise Damage(f"{numbers[number]}: records without a header")
     while chain and (prev := chain[0].header["prev"]) is not None:
         before = read_segment(numbers[prev["segment"]]) if prev["segment"] in numbers else None
-        if before is None or len(before.data) < prev["length"]:
+        if before is None:
             raise Damage(f"{chain[0].path}: what it builds on is not there")
-        if f"{chain_value(before, prev['length']):08x}" != prev["crc"]:
-            raise Damage(f"{before.path}: not what the next segment says of it")
         chain.insert(0, before)
     return chain
 
@@ -240,13 +238,13 @@ class Session:
             if not same_boot and following and segment.header["attempt"] == attempt:
                 is_torn = end_after_power_loss(segment) < end
                 end = min(end, end_after_power_loss(segment))
-            self._take(segment, end, following["n"] if following and not is_torn else None)
+            self._take(segment, end, following if not is_torn else None)
             if is_torn or not following:
                 self.torn = segment.data[end:].rstrip(b"\n\0")
                 self._check_torn(self.segments[index:], end, same_boot)
                 return
 
-    def _take(self, segment: Segment, end: int, last: int | None) -> None:
+    def _take(self, segment: Segment, end: int, following: dict[str, Any] | None) -> None:
         if segment.header["first"] != len(self.records) + 1:
             raise Damage(f"{segment.path}: it begins with record {segment.header['first']}")
         for line in segment.data[segment.start : end].split(b"\n")[:-1]:
@@ -254,15 +252,20 @@ class Session:
             if record is None or record["n"] != len(self.records) + 1 or record["kind"] not in CANONICAL | BOOKKEEPING:
                 raise Damage(f"{segment.path}: record {len(self.records) + 1} is not there")
             self.records.append(record)
-        if last is not None and last != len(self.records):
-            raise Damage(f"{segment.path}: it ends with record {len(self.records)}")
+        if following is not None:
+            stated = (following["n"], following["length"], following["crc"])
+            if stated != (len(self.records), min(end, len(segment.data)), f"{chain_value(segment, end):08x}"):
+                raise Damage(f"{segment.path}: not what the next segment says of it")
         if any(not good for _, behind, _, good in segment.closes if behind <= end):
             raise Damage(f"{segment.path}: a bad close")
 
     def _check_torn(self, rest: list[Segment], end: int, same_boot: bool) -> None:
         if same_boot:
-            for line in rest[0].data[end:].split(b"\n")[1:]:
-                if (record := parse(line)) is not None and record.get("n", 0) > len(self.records) + 1:
+            lines = rest[0].data[end:].split(b"\n")
+            while (parse(lines[0]) or {}).get("join"):
+                lines = lines[1:]
+            for line in lines[1:]:
+                if (record := parse(line)) is not None and record.get("n", 0) > len(self.records):
                     raise Damage(f"{rest[0].path}: record {record['n']} behind the tear")
         elif max([highest_synced(rest[0], end), *(highest_synced(later, 0) for later in rest[1:])]) > len(self.records):
             raise Damage(f"{rest[0].path}: synced bytes are gone")

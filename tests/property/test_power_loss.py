@@ -417,12 +417,14 @@ def test_a_kill_while_the_folders_are_being_made_leaves_no_trap(tmp_path: Path, 
         root.mkdir()
         files = TracedFiles(root)
         dying = FailingFiles(files, operation="sync_folder", nth=nth, error=errno.EIO, repeat=True)
+        first: Run | None = None
         try:
-            run = start("s", root=root, files=dying, durability="power")
-            run.note("first")
-            kill(run)
+            first = start("s", root=root, files=dying, durability="power")
+            first.note("first")
         except StorageError:
             pass
+        if first is not None:
+            kill(first)
         run = start("s", root=root, files=files, durability="power")
         run.note("second")
         run.flush("synced")

@@ -44,8 +44,7 @@ def test_every_public_name_has_a_docstring() -> None:
 
 def test_importing_holdfast_imports_nothing_heavy() -> None:
     program = (
-        "import sys, json; before = set(sys.modules); import holdfast; "
-        "print(json.dumps(sorted(set(sys.modules) - before)))"
+        "import sys, json; before = set(sys.modules); import holdfast; print(json.dumps(sorted(set(sys.modules) - before)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],

@@ -23,9 +23,7 @@ def run_in(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
     environment |= {"PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "error"}
     command = [sys.executable, "-c", source]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
 @pytest.mark.parametrize("source", BLOCKS)

@@ -9,7 +9,7 @@ _SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"))
 def size(byte_count: int) -> str:
     """999 → "999 bytes", 1_234_567 → "1.2 MB"."""
     amount, unit = float(byte_count), 0
-    while amount >= 999.5 and unit < len(_BYTE_UNITS) - 1:
+    while round(amount, 1) >= 1000 and unit < len(_BYTE_UNITS) - 1:
         amount, unit = amount / 1000, unit + 1
     return f"{byte_count:,} bytes" if unit == 0 else f"{amount:.1f} {_BYTE_UNITS[unit]}"
 

@@ -37,10 +37,10 @@ class _Commands(TyperGroup):
             raise typer.Exit(2) from None
 
 
-app = typer.Typer(cls=_Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="rich")
-for _panel, _commands in {"Look": _LOOKING, "Change": _CHANGING}.items():
-    for _command in _commands:
-        app.command(rich_help_panel=_panel)(_command)
+# Help is plain: to draw it with rich would take longer than all the rest of a call.
+app = typer.Typer(cls=_Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+for _command in (*_LOOKING, *_CHANGING):
+    app.command()(_command)
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,7 +16,7 @@ FIELDS = (
 
 
 def checkpoints(session: Session, *, root: Root = None, json: Json = False) -> None:
-    """List the checkpoints of a session, and check their files.
+    """List the checkpoints of a session, and check them.
 
     Example: holdfast checkpoints count
     """

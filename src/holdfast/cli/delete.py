@@ -19,7 +19,7 @@ def delete(
     root: Root = None,
     json: Json = False,
 ) -> None:
-    """Remove a session for good; without --yes, only print what would go.
+    """Delete a session; without --yes, print what would go.
 
     Example: holdfast delete count
 

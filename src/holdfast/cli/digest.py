@@ -14,7 +14,7 @@ LANE_FIELDS = ("records", "sha256")
 
 
 def digest(
-    sessions: Annotated[list[str], typer.Argument(metavar="A [B]...", show_default=False, help="Names of sessions.")],
+    sessions: Annotated[list[str], typer.Argument(metavar="SESSION", show_default=False, help="Names of sessions.")],
     *,
     root: Root = None,
     json: Json = False,

@@ -22,7 +22,9 @@ def export_checkpoint(
     root: Root = None,
     json: Json = False,
 ) -> None:
-    """Write the state of a checkpoint to a file: .json for all of it, .safetensors for its arrays.
+    """Write the state of a checkpoint to a file.
+
+    .json for all of it, .safetensors for its arrays.
 
     Example: holdfast export-checkpoint count 10 state.json
     """

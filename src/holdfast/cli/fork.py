@@ -22,7 +22,9 @@ def fork(
     root: Root = None,
     json: Json = False,
 ) -> None:
-    """Make a new session that shares the past of another one up to a checkpoint.
+    """Go on from a checkpoint in a new session.
+
+    It shares the past up to there; the old session stays as it is.
 
     Example: holdfast fork count --at 5 --to count-again
     """

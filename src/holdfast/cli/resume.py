@@ -11,7 +11,9 @@ FIELDS = ("session", "checkpoint", "argv", "folder", "command")
 
 
 def resume(session: Session, at: At, *, root: Root = None, json: Json = False) -> None:
-    """Have the next run of a session go on from an earlier checkpoint, and print the command to run.
+    """Set a session back to an earlier checkpoint.
+
+    Prints the command to run again, which goes on from there.
 
     Nothing is deleted: what was recorded behind the checkpoint stays in the log, superseded.
 

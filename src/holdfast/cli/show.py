@@ -15,6 +15,7 @@ from holdfast.cli.summary import BOOKKEEPING, Summary
 _WAIT_SECONDS = 0.2
 _TOLD_EVERY = 10_000
 _LAST = 10
+_LAST_HELP = f"Only the last N records: if not given {_LAST}, and with --json all."
 
 
 def show(
@@ -26,12 +27,12 @@ def show(
     every: Annotated[bool, typer.Option("--all", help="Bookkeeping and superseded records too.")] = False,
     last: Annotated[
         int | None,
-        typer.Option("--last", "-n", min=0, metavar="N", help="Only the last N records.", show_default="10; with --json all"),
+        typer.Option("--last", "-n", min=0, metavar="N", show_default=False, help=_LAST_HELP),
     ] = None,
     root: Root = None,
     json: Json = False,
 ) -> None:
-    """Show how a session went: attempts, records, metrics, checkpoints.
+    """Show how a session went, and its last records.
 
     With --json: the records themselves, a line each.
 
@@ -71,6 +72,11 @@ def _summarise(workspace: Workspace, session: str, *, every: bool, last: int) ->
     portrait.print_metrics(summary)
     portrait.print_checkpoints(summary, session)
     portrait.print_last(tail)
+    if facts.status != "running" and summary.last < facts.records:
+        output.tell(
+            f"the log ends with record {summary.last:,}, and there should be {facts.records:,}; see what is wrong with: "
+            f"holdfast verify {session}"
+        )
 
 
 def _follow(

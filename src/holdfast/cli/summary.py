@@ -36,10 +36,11 @@ class Remark:
 
 @dataclass
 class Summary:
-    """Everything but the last records. `add` takes all records of a session, bookkeeping too, in order."""
+    """Everything but the last records. `add` takes all records of a session, bookkeeping too, in order. last: n of the last."""
 
     kinds: Counter[str] = field(default_factory=Counter)
     superseded: int = 0
+    last: int = 0
     metrics: dict[str, Series] = field(default_factory=dict)
     timeline: list[Attempt | Remark] = field(default_factory=list)
     checkpoints: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_SHOWN_CHECKPOINTS))
@@ -57,7 +58,7 @@ class Summary:
 
     def add(self, fields: dict[str, Any]) -> None:
         """Take in the next record."""
-        kind = fields["kind"]
+        kind, self.last = fields["kind"], fields["n"]
         if kind in BOOKKEEPING:
             self._bookkeeping(kind, fields)
             self._before = fields

@@ -13,7 +13,7 @@ PROBLEM_FIELDS = ("path", "offset", "what")
 
 
 def verify(
-    sessions: Annotated[list[str], typer.Argument(metavar="SESSION...", show_default=False, help="Names of sessions.")],
+    sessions: Annotated[list[str], typer.Argument(metavar="SESSION", show_default=False, help="Names of sessions.")],
     *,
     salvage: Annotated[
         bool, typer.Option("--salvage", help="Print every whole record that the files of a damaged session still hold.")
@@ -21,9 +21,9 @@ def verify(
     root: Root = None,
     json: Json = False,
 ) -> None:
-    """Check every byte of sessions: closes, gaps, and the files of checkpoints.
+    """Check every byte of sessions.
 
-    The exit status is 1 when anything is wrong.
+    Closes, gaps, and the files of checkpoints. The exit status is 1 when anything is wrong.
 
     Example: holdfast verify count
 

@@ -2,15 +2,15 @@
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from holdfast.reading.view import canonical_records
 from holdfast.records import canonical_bytes
 from holdfast.storage.reader import LogReader
 
 
-@dataclass(frozen=True)
-class Digest:
+class Digest(msgspec.Struct, frozen=True):
     """The digest as hexadecimal text, and per lane its records and its own SHA-256."""
 
     sha256: str

@@ -1,12 +1,11 @@
 """What a log is made of: records and bytes by kind."""
 
-from dataclasses import dataclass
+import msgspec
 
 from holdfast.storage.reader import LogReader
 
 
-@dataclass(frozen=True)
-class KindStatistics:
+class KindStatistics(msgspec.Struct, frozen=True):
     """Records of one kind, and the bytes their lines take."""
 
     kind: str

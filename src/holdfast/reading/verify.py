@@ -3,8 +3,9 @@
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from holdfast.errors import HoldfastError
 from holdfast.storage.files import Files, read_whole
@@ -12,8 +13,7 @@ from holdfast.storage.lines import read_closes, read_head
 from holdfast.storage.recovery import Extent, Past, recover, segment_numbers, segment_path
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(msgspec.Struct, frozen=True):
     """Something that is not as it was written: where, from which byte, and what."""
 
     path: str
@@ -21,8 +21,7 @@ class Problem:
     what: str
 
 
-@dataclass(frozen=True)
-class LogCheck:
+class LogCheck(msgspec.Struct, frozen=True):
     """What checking a log found. torn: bytes behind its end that a kill left, which is no problem."""
 
     records: int

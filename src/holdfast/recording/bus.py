@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+import msgspec
 
 from holdfast.errors import InvalidSetting
 from holdfast.records import CANONICAL_KINDS, Record
@@ -11,8 +12,7 @@ Hook = Callable[..., object]
 _SHOWN_FAILURES = 20
 
 
-@dataclass
-class HookFailure:
+class HookFailure(msgspec.Struct):
     """What a hook raised, how often, and for which record first."""
 
     hook: str
@@ -21,15 +21,14 @@ class HookFailure:
     count: int = 1
 
 
-@dataclass
-class Bus:
+class Bus(msgspec.Struct):
     """Hooks by kind. A hook is called as hook(record, replayed=bool) on the thread that recorded, after the record is flushed
     or buffered; what it records itself is recorded without calling hooks again."""
 
     notice: Callable[[str], None]
-    failures: dict[str, HookFailure] = field(default_factory=dict)
-    _hooks: dict[str, list[Hook]] = field(default_factory=dict)
-    _inside: threading.local = field(default_factory=threading.local)
+    failures: dict[str, HookFailure] = msgspec.field(default_factory=dict)
+    _hooks: dict[str, list[Hook]] = msgspec.field(default_factory=dict)
+    _inside: threading.local = msgspec.field(default_factory=threading.local)
 
     def on(self, kind: str, hook: Hook) -> Callable[[], None]:
         """Call `hook` for every record of `kind` ("*": all canonical kinds); the returned function ends that."""

@@ -1,9 +1,10 @@
 """What saving costs the run and what a kill would lose now, measured while it runs."""
 
 from collections import deque
-from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
+
+import msgspec
 
 if TYPE_CHECKING:
     from holdfast.recording.recorder import Recorder
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
 _KEPT_SAMPLES = 4096
 
 
-@dataclass(frozen=True)
-class Latency:
+class Latency(msgspec.Struct, frozen=True):
     """Milliseconds of an operation: median, 99th percentile and maximum; the first two over its last 4,096 times."""
 
     count: int = 0
@@ -21,8 +21,7 @@ class Latency:
     max: float = 0.0
 
 
-@dataclass(frozen=True)
-class Health:
+class Health(msgspec.Struct, frozen=True):
     """What saving cost so far. cost_share: of the run's wall time since opening. lag_records: accepted, not yet flushed.
     at_risk: what a kill would lose now, in words. full_in_seconds: until the disk is full at the pace so far."""
 
@@ -44,14 +43,13 @@ class Health:
     stalls: int
 
 
-@dataclass
-class Samples:
+class Samples(msgspec.Struct):
     """Durations in nanoseconds: all counted and summed, the last ones kept."""
 
     count: int = 0
     total: int = 0
     largest: int = 0
-    _kept: deque[int] = field(default_factory=lambda: deque(maxlen=_KEPT_SAMPLES))
+    _kept: deque[int] = msgspec.field(default_factory=lambda: deque(maxlen=_KEPT_SAMPLES))
 
     def add(self, ns: int) -> None:
         """Take one duration."""

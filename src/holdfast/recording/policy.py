@@ -1,7 +1,8 @@
 """When an accepted record is flushed, and what happens when the disk is full."""
 
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+import msgspec
 
 from holdfast.errors import InvalidSetting
 
@@ -10,8 +11,7 @@ Durability = Literal["process", "power"]
 OnFull = Literal["raise", "wait"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SavePolicy:
+class SavePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How a session saves. In batch mode whichever limit comes first flushes; a phase change always does.
 
     tokens and emissions are counts in the buffer (other kinds count as tokens); seconds is the age of the oldest

@@ -6,9 +6,10 @@ import time
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
 from time import perf_counter_ns
 from typing import Any, Protocol
+
+import msgspec
 
 from holdfast.errors import DiskFull, HoldfastError, InvalidSetting, InvalidValue, WriteFailed
 from holdfast.recording.bus import Bus
@@ -22,8 +23,7 @@ from holdfast.storage.log import LogWriter, run_sync
 _FULL_WAIT_SECONDS = 0.5
 
 
-@dataclass(frozen=True)
-class Divergence:
+class Divergence(msgspec.Struct, frozen=True):
     """The program did not repeat itself: record n of the lane was `expected`, and now came `found` (None: the run ended)."""
 
     n: int
@@ -44,16 +44,14 @@ class Matcher(Protocol):
         """n of the expected record where this is it; None where its lane expects nothing any more."""
 
 
-@dataclass(frozen=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True):
     """A promise of order among the records of one lane; top: they are made outside every loop and step."""
 
     name: str
     top: bool
 
 
-@dataclass(frozen=True)
-class Watermarks:
+class Watermarks(msgspec.Struct, frozen=True):
     """Record numbers up to which all is accepted (in memory), flushed (survives a kill), synced (survives power loss)."""
 
     accepted: int
@@ -308,8 +306,10 @@ class Recorder:
     @property
     def watermarks(self) -> Watermarks:
         """How far records are accepted, flushed and synced."""
-        flushed = self.log.n
-        return Watermarks(flushed + len(self.buffer), flushed, self.log.synced)
+        while True:
+            flushed, waiting = self.log.n, len(self.buffer)
+            if self.log.n == flushed:  # else another thread flushed between the two looks
+                return Watermarks(flushed + waiting, flushed, self.log.synced)
 
     @property
     def position(self) -> int:

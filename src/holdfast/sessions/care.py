@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from time import time_ns
 
+import msgspec
+
 from holdfast.errors import SessionNotFound, UsageError
 from holdfast.reading.catalog import rebuild_manifest
-from holdfast.records import Annotated, Closed, Range, Superseded
+from holdfast.reading.view import superseded_records
+from holdfast.records import Annotated, Checkpoint, Closed, Range, Superseded
 from holdfast.sessions import fork as forking
+from holdfast.sessions.checkpoints import CheckpointStore
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.manifest import write_manifest
 from holdfast.sessions.names import checked_name
-from holdfast.sessions.resume import find_resume_point
+from holdfast.sessions.resume import find_resume_point, is_dead
 from holdfast.storage import host
 from holdfast.storage.files import Files
 from holdfast.storage.lock import Lock
@@ -22,8 +25,7 @@ from holdfast.storage.reader import LogReader
 from holdfast.storage.recovery import Past, recover
 
 
-@dataclass(frozen=True)
-class DeletePlan:
+class DeletePlan(msgspec.Struct, frozen=True):
     """What deleting a session would remove."""
 
     session: str
@@ -49,8 +51,7 @@ def fork_session(folder: SessionFolder, number: int, to: str | None) -> SessionF
     target = forking.free_folder(folder) if to is None else SessionFolder(folder.files, folder.root, checked_name(to))
     with _held(folder) as past:
         reader = LogReader(folder.files, folder.log, host.boot_id(), past)
-        checkpoint = forking.find_checkpoint(reader, number)
-        _need_resumable(checkpoint.at, number)
+        checkpoint = _find_resumable(folder, reader, number)
         ranges = forking.ranges_behind(reader, checkpoint, checkpoint.n)
         shared = forking.share_past(folder, target, forking.cut(folder.files, past, checkpoint.n))
     with _locked(target):
@@ -62,8 +63,12 @@ def rewind_session(folder: SessionFolder, number: int) -> None:
     """Have the session go on from an earlier checkpoint. What was recorded behind it stays in the log, superseded."""
     with _held(folder) as past:
         reader = LogReader(folder.files, folder.log, host.boot_id(), past)
-        checkpoint = forking.find_checkpoint(reader, number)
-        _need_resumable(checkpoint.at, number)
+        checkpoint = _find_resumable(folder, reader, number)
+        if is_dead(checkpoint, superseded_records(reader)):
+            raise UsageError(
+                f"checkpoint {number} holds what was superseded since. Nothing was changed; go on from it in a session of its "
+                f"own, with: holdfast fork {folder.name} --at {number}"
+            )
         _append(folder, past, forking.ranges_behind(reader, checkpoint, past.last), f"rewound to checkpoint {number}")
 
 
@@ -118,12 +123,16 @@ def delete_session(folder: SessionFolder) -> DeletePlan:
     return plan
 
 
-def _need_resumable(at: str | None, number: int) -> None:
-    if at is None:
+def _find_resumable(folder: SessionFolder, reader: LogReader, number: int) -> Checkpoint:
+    """A checkpoint that a run can go on from, its files verified."""
+    checkpoint = forking.find_checkpoint(reader, number)
+    if checkpoint.at is None:
         raise UsageError(
             f"checkpoint {number} was taken outside every loop and step, where a run cannot go on; choose another one "
             "(holdfast checkpoints SESSION), or take its state with: holdfast export-checkpoint"
         )
+    CheckpointStore(folder.files, folder.checkpoints, 0, 0).verify(checkpoint)
+    return checkpoint
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +62,13 @@ class Tracked:
         ]
 
 
-@dataclass
-class _Taken:
+class _Taken(msgspec.Struct):
     """Arrays of one state: all of them by key, the ones that have to be written by their name in the new file."""
 
     folder: str
     known: Mapping[str, str]
-    keys: dict[str, str] = field(default_factory=dict)  # hash → key, of this state
-    fresh: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, str] = msgspec.field(default_factory=dict)  # hash → key, of this state
+    fresh: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def put(self, path: str, array: Any) -> str:
         content = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
@@ -149,6 +147,10 @@ class CheckpointStore:
         left = [name for name in self._files.names(self._folder) if _number_of(name) > self.number]
         self.remove(set(left))
         return left
+
+    def remove_released(self, kept: set[str]) -> None:
+        """Delete the folders that no kept checkpoint names: a kill came between a `released` record and their deletion."""
+        self.remove(set(self._files.names(self._folder)) - kept)
 
     def _write(self, folder: str, contents: Mapping[str, bytes]) -> None:
         """Temporary folder, files, syncs, rename, sync: the folder has its name only when all in it is durable."""

@@ -1,7 +1,8 @@
 """A session's folder: where what stands, and making and removing it."""
 
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from holdfast.errors import WorkspaceUnusable
 from holdfast.storage.files import Files, make_folders, write_synced
@@ -9,8 +10,7 @@ from holdfast.storage.files import Files, make_folders, write_synced
 _WRITER = "main"
 
 
-@dataclass(frozen=True)
-class SessionFolder:
+class SessionFolder(msgspec.Struct, frozen=True):
     """The folder of one session in a workspace."""
 
     files: Files
@@ -57,6 +57,13 @@ class SessionFolder:
                 write_synced(self.files, ignore, [b"*\n"])
         except OSError as error:
             raise WorkspaceUnusable(self.root, error.strerror or type(error).__name__) from error
+
+    def sweep(self) -> None:
+        """Remove the temporary files that a kill left; the lock is held."""
+        for folder in (self.path, self.kept_files, self.log):
+            for name in self.files.names(folder):
+                if name.startswith(".") and name.endswith(".tmp"):
+                    self.files.unlink(folder / name)
 
     def remove_if_empty(self) -> None:
         """Remove the folder if nothing was recorded; the lock is held, and its file goes too."""

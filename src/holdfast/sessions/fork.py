@@ -2,11 +2,12 @@
 
 import errno
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
-from holdfast.errors import SessionNotFound, WorkspaceUnusable
-from holdfast.records import CANONICAL_KINDS, Checkpoint, Range, decode_bookkeeping
+import msgspec
+
+from holdfast.errors import SessionNotFound, UsageError, WorkspaceUnusable
+from holdfast.records import CANONICAL_KINDS, Checkpoint, Range, Released, decode_bookkeeping
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.resume import kind_of, place_of
 from holdfast.storage.files import Files, make_folders, read_whole, write_synced
@@ -40,7 +41,7 @@ def share_past(source: SessionFolder, target: SessionFolder, past: Past) -> Past
     for name in files.names(source.checkpoints):
         if not name.startswith("."):
             _share_all(files, source.checkpoints / name, target.checkpoints / name)
-    extents = tuple(replace(extent, path=target.log / extent.path.name) for extent in past.extents)
+    extents = tuple(msgspec.structs.replace(extent, path=target.log / extent.path.name) for extent in past.extents)
     return Past(extents, highest_segment=max(extent.header.segment for extent in extents))
 
 
@@ -58,18 +59,27 @@ def cut(files: Files, past: Past, n: int) -> Past:
             _, closed, crc = read_header(data)
             for close in read_closes(data[:end], closed, crc):
                 crc, closed = close.crc, close.end
-            extent = replace(extent, end=end, last=n, crc=zlib.crc32(data[closed:end], crc))
+            extent = msgspec.structs.replace(extent, end=end, last=n, crc=zlib.crc32(data[closed:end], crc))
         kept.append(extent)
     return Past(tuple(kept), highest_segment=past.highest_segment)
 
 
 def find_checkpoint(reader: LogReader, number: int) -> Checkpoint:
-    """The record of a checkpoint by its number. Raises SessionNotFound."""
+    """The record of a checkpoint by its number. Raises SessionNotFound, and UsageError for a released one."""
+    released: set[int] = set()
     for _, line in reader.read_backwards():
-        if kind_of(line) == "checkpoint":
-            record = decode_bookkeeping(line)
-            if isinstance(record, Checkpoint) and record.number == number:
-                return record
+        if kind_of(line) not in ("checkpoint", "released"):
+            continue
+        record = decode_bookkeeping(line)
+        if isinstance(record, Released):
+            released.update(record.checkpoints)
+        elif isinstance(record, Checkpoint) and record.number == number:
+            if record.n in released:
+                raise UsageError(
+                    f"checkpoint {number} was released to make room, and its files may be gone. Nothing was changed; "
+                    "choose another one (holdfast checkpoints SESSION)"
+                )
+            return record
     raise SessionNotFound(f"there is no checkpoint {number}; list them with: holdfast checkpoints SESSION")
 
 
@@ -86,6 +96,10 @@ def ranges_behind(reader: LogReader, checkpoint: Checkpoint, last: int) -> list[
         if n >= first_open:
             first, _ = spans.get((lane, place.top), (n, n))
             spans[lane, place.top] = (first, n)
+    # The checkpoints behind it hold what it does not, even where no records came between.
+    first_open = checkpoint.behind.get("", position + 1)
+    if last >= first_open:
+        spans[("", False)] = (first_open, last)
     return [Range(first=first, last=to, lane=lane, top=top) for (lane, top), (first, to) in sorted(spans.items())]
 
 

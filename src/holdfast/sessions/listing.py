@@ -1,7 +1,8 @@
 """The checkpoints of a log, as a list."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from holdfast.errors import HoldfastError
 from holdfast.records import Checkpoint, Released, Superseded, decode_bookkeeping
@@ -9,8 +10,7 @@ from holdfast.sessions.resume import is_dead, kind_of
 from holdfast.storage.reader import LogReader
 
 
-@dataclass(frozen=True)
-class CheckpointInfo:
+class CheckpointInfo(msgspec.Struct, frozen=True):
     """One checkpoint. at: the loop or step it lies in, None outside. dead: its state holds superseded records. problem: why its
     files are not what was written (never checked for released ones)."""
 

@@ -12,14 +12,14 @@ from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SessionNot
 from holdfast.reading.catalog import Manifest
 from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
 from holdfast.recording.recorder import Recorder
-from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, decode_bookkeeping
+from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, Superseded, decode_bookkeeping
 from holdfast.sessions import fork
 from holdfast.sessions.checkpoints import CheckpointStore, Tracked
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.manifest import write_manifest
 from holdfast.sessions.names import checked_name, new_name
 from holdfast.sessions.provenance import provenance
-from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_point, kind_of
+from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_point, is_dead, kind_of
 from holdfast.sessions.retention import Retention
 from holdfast.sessions.session import OnDivergence, Parts, Run, Settings
 from holdfast.storage import host
@@ -180,6 +180,7 @@ class _Opening:
         self._refuse_other_config(point, settings)
         store.number = point.last_number
         store.sweep()
+        folder.sweep()
         expectations = Expectations(reader, point)
         self._point, self._expectations = point, expectations
         self._recorder = recorder = Recorder(
@@ -351,10 +352,11 @@ class _Opening:
             self._notice(f"{self._folder.path / 'session.json'}: {error.strerror}; it is only a cache, and can be rebuilt")
 
 
-def _kept_checkpoints(files: Files, folder: SessionFolder) -> list[Checkpoint]:
-    """The checkpoints of a log whose files are there and not released, in order."""
+def _kept_checkpoints(files: Files, folder: SessionFolder) -> tuple[list[Checkpoint], set[int]]:
+    """The checkpoints of a log that are not released, in order, and the numbers of the records of those that are dead."""
     reader = LogReader(files, folder.log, host.boot_id())
     kept: dict[int, Checkpoint] = {}
+    superseded: list[Superseded] = []
     for _, line in reader.read():
         if kind_of(line) == "checkpoint":
             record = decode_bookkeeping(line)
@@ -365,7 +367,11 @@ def _kept_checkpoints(files: Files, folder: SessionFolder) -> list[Checkpoint]:
             if isinstance(gone, Released):
                 for n in gone.checkpoints:
                     kept.pop(n, None)
-    return list(kept.values())
+        elif kind_of(line) == "superseded":
+            back = decode_bookkeeping(line)
+            if isinstance(back, Superseded):
+                superseded.append(back)
+    return list(kept.values()), {n for n, record in kept.items() if is_dead(record, superseded)}
 
 
 def _after_fork() -> None:

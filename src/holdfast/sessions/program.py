@@ -1,29 +1,22 @@
 """Where the program stands: its loops, their steps, and the keys of its `run.step` calls."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from holdfast.records import Loop
 
 
-@dataclass
 class Program:
     """Cursors of the top-level loops, in the order they are entered, and the place the program is in now.
 
     place: key of the loop's step or of the `run.step` it is in, "" outside. A loop within a loop or step is the body's own
-    affair: it begins anew whenever the body does.
+    affair: it begins anew whenever the body does. `loops` are the cursors to begin with, from a checkpoint.
     """
 
-    loops: dict[str, Loop] = field(default_factory=dict)
-    place: str = ""
-    at: str | None = None
-    _entered: int = 0
-    _occurrences: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def restored(cls, loops: Iterable[Loop]) -> "Program":
-        """The cursors that a checkpoint holds."""
-        return cls(loops={loop.key: loop for loop in loops})
+    def __init__(self, loops: Iterable[Loop] = ()) -> None:
+        self.loops = {loop.key: loop for loop in loops}
+        self.place = ""
+        self._entered = 0
+        self._occurrences: dict[tuple[str, str], int] = {}  # by place and name
 
     def next_loop(self) -> str:
         """The key of the loop that is being entered."""
@@ -33,17 +26,20 @@ class Program:
 
     def next_step(self, name: str) -> str:
         """The key of a `run.step` call: place, name, and how often that name came there before."""
-        base = f"{self.place}/{name}" if self.place else name
-        count = self._occurrences.get(base, 0)
-        self._occurrences[base] = count + 1
-        return f"{base}#{count}"
+        count = self._occurrences.get((self.place, name), 0)
+        self._occurrences[self.place, name] = count + 1
+        return f"{self.place}/{name}#{count}" if self.place else f"{name}#{count}"
 
     def enter(self, place: str) -> None:
         """The program is in a loop's step, or in a `run.step`, from now on."""
         self.place = place
-        # Steps of the iteration before are never asked for again.
-        self._occurrences = {key: count for key, count in self._occurrences.items() if "/" not in key or key in place}
+        if len(self._occurrences) > 1:  # those of other iterations and steps are never asked for again
+            self._occurrences = {key: count for key, count in self._occurrences.items() if _is_within(place, key[0])}
 
     def leave(self, place: str) -> None:
         """… and is back in `place`."""
         self.place = place
+
+
+def _is_within(place: str, outer: str) -> bool:
+    return not outer or place == outer or place.startswith(f"{outer}/")

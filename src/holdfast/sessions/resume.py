@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -40,8 +39,7 @@ class Place(msgspec.Struct):
 place_of = msgspec.json.Decoder(Place).decode
 
 
-@dataclass
-class ResumePoint:
+class ResumePoint(msgspec.Struct):
     """What reading a log back to its last good checkpoint found.
 
     checkpoint: the one to restore, None to begin at the start. chain: the last record of the chain. skipped: sentences
@@ -51,8 +49,8 @@ class ResumePoint:
     checkpoint: Checkpoint | None = None
     opened: Opened | None = None
     closed: Closed | None = None
-    superseded: list[Superseded] = field(default_factory=list)
-    skipped: list[str] = field(default_factory=list)
+    superseded: list[Superseded] = msgspec.field(default_factory=list)
+    skipped: list[str] = msgspec.field(default_factory=list)
     chain: int = 0
     last_number: int = 0
 

@@ -1,8 +1,9 @@
 """Which checkpoints are kept: the last ones, the best one, and every one with a name."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from typing import Any
+
+import msgspec
 
 from holdfast.errors import InvalidSetting
 from holdfast.records import Checkpoint
@@ -10,8 +11,7 @@ from holdfast.records import Checkpoint
 _ALWAYS = 2
 
 
-@dataclass(frozen=True, kw_only=True)
-class Retention:
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """keep_last: how many of the newest stay (None: all; at least 2). keep_best: the metric whose best checkpoint stays too,
     "loss" (the lowest) or "max:accuracy" (the highest). Checkpoints with a name (milestones) always stay."""
 
@@ -22,16 +22,19 @@ class Retention:
         if self.keep_last is not None and (not isinstance(self.keep_last, int) or self.keep_last < _ALWAYS):
             raise InvalidSetting(f"keep_last={self.keep_last!r}: at least {_ALWAYS} checkpoints are always kept")
 
-    def superfluous(self, kept: Iterable[Checkpoint]) -> list[Checkpoint]:
-        """Those of the kept checkpoints, given in order, whose files may go."""
+    def superfluous(self, kept: Iterable[Checkpoint], dead: Collection[int] = ()) -> list[Checkpoint]:
+        """Those of the kept checkpoints, given in order, whose files may go. Dead ones (by number of their record) go with the
+        last one that is alive and older than they are, and never count."""
         checkpoints = list(kept)
-        if self.keep_last is None:
+        alive = [record for record in checkpoints if record.n not in dead]
+        if self.keep_last is None or not alive:
             return []
-        stay = {record.n for record in checkpoints[-max(self.keep_last, _ALWAYS) :]}
+        newest = alive[-max(self.keep_last, _ALWAYS) :]
+        stay = {record.n for record in checkpoints if record.n >= newest[0].n}
         stay |= {record.n for record in checkpoints if record.name is not None}
         if self.keep_best is not None:
             way, _, metric = self.keep_best.rpartition(":")
-            rated = [(value, record.n) for record in checkpoints if (value := _number(record.metrics, metric)) is not None]
+            rated = [(value, record.n) for record in alive if (value := _number(record.metrics, metric)) is not None]
             if rated:
                 stay.add((max(rated) if way == "max" else min(rated))[1])
         return [record for record in checkpoints if record.n not in stay and record.folder is not None]
@@ -39,10 +42,11 @@ class Retention:
 
 def deletable_folders(gone: Iterable[Checkpoint], kept: Iterable[Checkpoint]) -> set[str]:
     """Folders of released checkpoints that no kept one refers to."""
-    return _folders(gone) - _folders(kept)
+    return folders_of(gone) - folders_of(kept)
 
 
-def _folders(checkpoints: Iterable[Checkpoint]) -> set[str]:
+def folders_of(checkpoints: Iterable[Checkpoint]) -> set[str]:
+    """Folders that checkpoints refer to."""
     return {stored.name.partition("/")[0] for record in checkpoints for stored in record.files}
 
 

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Literal, Self
+
+import msgspec
 
 from holdfast import codec
 from holdfast.errors import Diverged, Interrupted, SessionClosed, SettingsDiffer, UsageError
@@ -21,25 +22,23 @@ from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.preemption import Preemption
 from holdfast.sessions.program import Program
 from holdfast.sessions.resume import Expectations, ResumePoint
-from holdfast.sessions.retention import Retention, deletable_folders
+from holdfast.sessions.retention import Retention, deletable_folders, folders_of
 
 OnDivergence = Literal["supersede", "raise", "fork"]
 _SHOWN_CHARACTERS = 2000
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How a session behaves, apart from saving."""
 
     on_divergence: OnDivergence = "supersede"
     max_seconds: float | None = None
     extend: bool = False
     allow_change: tuple[str, ...] = ()
-    retention: Retention = field(default_factory=Retention)
+    retention: Retention = msgspec.field(default_factory=Retention)
 
 
-@dataclass
-class Parts:
+class Parts(msgspec.Struct):
     """What opening put together for a Run."""
 
     folder: SessionFolder
@@ -52,7 +51,7 @@ class Parts:
     settings: Settings
     fork: Callable[["Run"], None]
     on_closed: Callable[["Run", Closed], None]
-    kept_checkpoints: Callable[[], list[Checkpoint]]
+    kept_checkpoints: Callable[[], tuple[list[Checkpoint], set[int]]]
 
 
 class Run(Face):
@@ -70,13 +69,15 @@ class Run(Face):
         self.finished = point.closed is not None and point.closed.status == "finished"
         self.resumed_step: int | None = None
         self.replay_total = parts.expectations.rerun
-        self._program = Program.restored(point.checkpoint.loops if point.checkpoint else ())
+        self._program = Program(point.checkpoint.loops if point.checkpoint else ())
         self._restore_at = point.checkpoint.at if point.checkpoint else None
         self._restored = parts.store.load(point.checkpoint) if point.checkpoint else None
         if self._restored is not None:
             self._refuse_other_objects(self._restored[0])
         self._named: list[str] = []
         self._kept: list[Checkpoint] | None = None
+        self._dead: set[int] = set()
+        self._newest: Checkpoint | None = None
         self._checkpoint_times = Samples()
         self._began = self._last_checkpoint = time.monotonic()
         self._began_ns = perf_counter_ns()
@@ -138,7 +139,8 @@ class Run(Face):
     def set_interval(self, *, tokens: int | None = None, emissions: int | None = None, checkpoint: float | None = None) -> None:
         """Change when batch mode flushes (records of a kind), and the seconds between time-driven checkpoints."""
         given = {"tokens": tokens, "emissions": emissions, "checkpoint": checkpoint}
-        policy = replace(self._recorder.policy, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]  # checked when made
+        changed = {key: value for key, value in given.items() if value is not None}
+        policy = msgspec.structs.replace(self._recorder.policy, **changed)
         self._recorder.change_policy(policy)
         self.token = self._recorder.token
 
@@ -169,6 +171,8 @@ class Run(Face):
     def _steps(self, key: str, n: int | None, every: int | None, seconds: float | None) -> Iterator[int]:
         self._recorder.raise_stopped()
         start = self._enter_loop(key, n)
+        if start is None:
+            return
         left = True
         if every is None and seconds is None:
             seconds = self._recorder.policy.checkpoint
@@ -190,15 +194,16 @@ class Run(Face):
             if left and (loop := self._program.loops.get(key)) is not None:
                 self._program.loops[key] = Loop(key=key, next=loop.next, length=loop.length, left=True)
 
-    def _enter_loop(self, key: str, n: int | None) -> int:
-        """The step to begin with; restores everything tracked where the last checkpoint lies in this loop."""
+    def _enter_loop(self, key: str, n: int | None) -> int | None:
+        """The step to begin with, None where the loop was left for good; restores everything tracked where the last checkpoint
+        lies in this loop."""
         saved = self._program.loops.get(key)
         start = 0
         if saved is not None:
-            start = saved.next
             if saved.left:
-                start = n if n is not None else start
-            elif saved.length != n:
+                return None
+            start = saved.next
+            if saved.length != n:
                 self._check_length(saved, n)
         if self._restore_at == key:
             self._restore()
@@ -212,10 +217,13 @@ class Run(Face):
         return start
 
     def _check_length(self, saved: Loop, n: int | None) -> None:
-        if "loop" in self._parts.settings.allow_change:
-            return
         grows = saved.length is not None and (n is None or n > saved.length)
-        if self._parts.settings.extend and grows:
+        if grows and self._restore_at not in (None, saved.key):
+            # Its further steps would begin with the state of what came behind it.
+            what = f"{saved.key} had {saved.length} steps, and now has {n}, and the run has gone on to {self._restore_at} since"
+            remedy = f"rewind the session to the last checkpoint in {saved.key} first, or use another name"
+            raise SettingsDiffer(self.name, [what], remedy)
+        if "loop" in self._parts.settings.allow_change or (self._parts.settings.extend and grows):
             return
         remedy = 'open it with extend=True to let it grow, or with allow_change=("loop",), or use another name'
         raise SettingsDiffer(self.name, [f"{saved.key} had {saved.length} steps, and now has {n}"], remedy)
@@ -250,8 +258,9 @@ class Run(Face):
             # The program has changed: it does something before the step or loop whose state is to come back.
             self._recorder.record(record)
         else:
+            names, self._named = self._named or [""], []
             stored = self._copy_state()
-            self._recorder.record(record, lambda position: [self._checkpoint_record(stored, key, None, position)])
+            self._recorder.record(record, lambda position: [self._checkpoint_record(stored, key, names[-1] or None, position)])
             self._checkpoint_taken()
             self._stop_if_asked()
         return codec.decode(tree)
@@ -354,8 +363,7 @@ class Run(Face):
             metrics=codec.snapshot(self._latest_metrics, "metrics") if self._latest_metrics else None,
             **stored,
         )
-        if self._kept is not None:
-            self._kept.append(record)
+        self._newest = record
         return record
 
     def _checkpoint_taken(self) -> None:
@@ -365,8 +373,11 @@ class Run(Face):
         if retention.keep_last is None:
             return
         if self._kept is None:
-            self._kept = self._parts.kept_checkpoints()
-        if gone := retention.superfluous(self._kept):
+            self._kept, self._dead = self._parts.kept_checkpoints()
+            self._parts.store.remove_released(folders_of(self._kept))
+        elif self._newest is not None:
+            self._kept.append(self._newest)
+        if gone := retention.superfluous(self._kept, self._dead):
             self._kept = [record for record in self._kept if record not in gone]
             self._recorder.append_group([Released(checkpoints=[record.n for record in gone], reason="retention")])
             self._recorder.flush("synced")  # else a power loss could bring back a checkpoint without its files
@@ -406,6 +417,7 @@ class Run(Face):
 
     def _supersede(self, lane: str | None, reason: str, expected: Any, found: Any, *, top: bool | None = None) -> None:
         expectations = self._parts.expectations
+        self._kept = None  # some of them may be dead now
         if ranges := expectations.ranges(lane, top):
             self._recorder.append_group(
                 [Superseded(ranges=ranges, reason=reason, expected=_shown(expected), found=_shown(found))]

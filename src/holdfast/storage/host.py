@@ -9,11 +9,14 @@ _MAPPED = frozenset(("ext4", "ext3", "ext2", "xfs", "tmpfs", "btrfs"))
 _REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "fuse", "9p", "ceph", "glusterfs", "lustre", "overlay", "virtiofs"))
 
 
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
 @cache
 def boot_id() -> str:
     """The id of this boot; a random one of this process where the system has none (then every start counts as a boot)."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return _BOOT_ID.read_text(encoding="ascii").strip()
     except OSError:
         return os.urandom(16).hex()
 
@@ -40,8 +43,9 @@ def file_system(path: Path) -> str:
 
 
 def can_map(kind: str) -> bool:
-    """Whether lines may go through a shared map on this type: a store is flushed the moment it returns."""
-    return kind in _MAPPED
+    """Whether lines may go through a shared map on this type: a store is flushed the moment it returns. Nowhere that boots
+    cannot be told apart: a kill would look like a power loss, and take the lines that are not closed yet."""
+    return kind in _MAPPED and _BOOT_ID.exists()
 
 
 def degraded(kind: str) -> str | None:

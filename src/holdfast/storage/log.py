@@ -1,10 +1,11 @@
 """The append end of one writer's log: numbers, lines, closes, segments, syncs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
+
+import msgspec
 
 from holdfast.errors import Corrupted, DiskFull, InvalidValue, WriteFailed
 from holdfast.records import Checkpoint, Flushed, Record, Superseded, encode_into, encode_record
@@ -44,8 +45,7 @@ Tail = tuple[int, int, Closing, Segment | None, int]
 changes in one step."""
 
 
-@dataclass(frozen=True)
-class Sync:
+class Sync(msgspec.Struct, frozen=True):
     """A sync that was begun: these segments, the last of which holds everything up to `target`."""
 
     segments: tuple[Segment, ...]
@@ -245,7 +245,9 @@ class LogWriter:
         closing = self._follow(segment, pos, closing)
         last = n + len(lines)
         is_full = pos + size >= self._max_segment_bytes  # then the next record rolls, and a header builds on a close
-        if how != "one" or self._is_power or is_full or not last % _CLOSE_EVERY:
+        # Without a map each line is closed: another machine of a network file system, or one that cannot tell its boots
+        # apart, recovers what stands under closes.
+        if how != "one" or not self._use_map or is_full or not last % _CLOSE_EVERY:
             if self._is_power:
                 lines[-1] = stamp_synced(lines[-1], self._synced[0])
             before = b"".join([line + b"\n" for line in lines[:-1]])
@@ -363,6 +365,7 @@ class LogWriter:
             n, pos, closing, _, _ = since
             self._full.append(segment)
             fresh = self._next_segment(n, Predecessor(segment.header.segment, pos, n, f"{closing.crc:08x}"))
+            self._bytes_before += pos
             if lines:
                 data = b"".join([line + b"\n" for line in lines[:-1]])
                 last, crc = close_line(lines[-1], crc32(data, fresh.header_crc))

@@ -1,8 +1,9 @@
 """Read a log: forwards from any record, backwards from the end, or one record by its number."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from holdfast.errors import Corrupted
 from holdfast.storage.files import File, Files
@@ -31,7 +32,8 @@ class LogReader:
         """Take in what was appended since; costs what is new, not what is old."""
         extents = self.past.extents
         numbers = segment_numbers(self._files, self._folder)
-        if not extents or numbers[-1:] != [self.past.highest_segment]:
+        is_torn = bool(extents) and extents[-1].header.boot != self._boot  # whole lines are not enough then
+        if not extents or is_torn or numbers[-1:] != [self.past.highest_segment]:
             self.past = recover(self._files, self._folder, self._boot, strict=False)
             return
         extent = extents[-1]
@@ -41,7 +43,9 @@ class LogReader:
         finally:
             file.close()
         end, last = scan_lines(extent.path, data, 0, extent.last, strict=False)
-        self.past = replace(self.past, extents=(*extents[:-1], replace(extent, end=extent.end + end, last=last)))
+        self.past = msgspec.structs.replace(
+            self.past, extents=(*extents[:-1], msgspec.structs.replace(extent, end=extent.end + end, last=last))
+        )
 
     def read(self, first: int = 1, last: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Records first to last (both included; to the end where None), with their numbers."""

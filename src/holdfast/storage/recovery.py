@@ -2,9 +2,10 @@
 
 import re
 import zlib
-from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+
+import msgspec
 
 from holdfast.errors import Corrupted, NewerFormat
 from holdfast.storage.files import Files, read_whole
@@ -23,8 +24,7 @@ _SEGMENT_NAME = re.compile(r"([0-9]{6,})\.jsonl")
 _HEADER_READ = 64 << 10
 
 
-@dataclass(frozen=True)
-class Extent:
+class Extent(msgspec.Struct, frozen=True):
     """The part of a segment file that counts: bytes start to end, records header.first to last."""
 
     path: Path
@@ -36,8 +36,7 @@ class Extent:
     """The chain of closes up to `end`: the last close's value, continued over the lines behind it."""
 
 
-@dataclass(frozen=True)
-class Past:
+class Past(msgspec.Struct, frozen=True):
     """A log as recovery found it.
 
     extents: in order. torn: the file, offset and bytes behind the last whole record that a kill or a power loss left
@@ -112,7 +111,7 @@ def recover(files: Files, folder: Path, boot: str, *, strict: bool = True) -> Pa
     if header.boot == boot:
         data = read_whole(files, path)
         extent, torn = _scan_same_boot(path, header, start, crc, data, strict=strict)
-        return replace(past, extents=(*extents, extent), torn=torn)
+        return msgspec.structs.replace(past, extents=(*extents, extent), torn=torn)
     return _recover_after_power_loss(files, past, chain)
 
 
@@ -241,8 +240,8 @@ def _recover_after_power_loss(files: Files, past: Past, chain: list[tuple[Path, 
         rest = data[end:]
         dropped = sum(1 for line in rest.split(b"\n") if line and read_head(line) is not None)
         torn = (path, end, rest.rstrip(b"\n\0")) if rest.strip(b"\n\0") else None
-        return replace(past, extents=(*extents, extent), torn=torn, abandoned=tuple(later), dropped=dropped)
-    return replace(past, extents=tuple(extents))
+        return msgspec.structs.replace(past, extents=(*extents, extent), torn=torn, abandoned=tuple(later), dropped=dropped)
+    return msgspec.structs.replace(past, extents=tuple(extents))
 
 
 def _closing_number(path: Path, data: bytes, end: int) -> int:

@@ -1,0 +1,63 @@
+"""Bars, sparklines and amounts say what the numbers say."""
+
+import math
+
+import pytest
+
+from holdfast.cli import amounts, charts
+from holdfast.cli.output import printable
+
+
+def test_a_sparkline_rises_with_its_values() -> None:
+    assert charts.sparkline([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
+    assert charts.sparkline([5.0, 5.0]) == "▁▁"
+    assert charts.sparkline([]) == ""
+
+
+def test_a_bar_is_as_long_as_its_share_and_never_nothing() -> None:
+    assert charts.bar(1, width=4) == "████"
+    assert charts.bar(0.5, width=4) == "██"
+    assert charts.bar(1e-9, width=4) == "▏"
+    assert charts.bar(0, width=4) == ""
+
+
+@pytest.mark.parametrize("length", [1, 31, 32, 33, 64, 1_000, 10_007])
+def test_a_series_of_any_length_fits_its_width(length: int) -> None:
+    series = charts.Series()
+    for value in range(length):
+        series.add(value)
+    picture = series.picture()
+    assert len(picture) <= series.width
+    assert list(picture) == sorted(picture)
+    assert (series.count, series.first, series.last) == (length, 0, length - 1)
+
+
+def test_what_is_not_finite_is_counted_and_leaves_the_picture() -> None:
+    series = charts.Series()
+    for value in (1.0, math.nan, math.inf, 2.0):
+        series.add(value)
+    assert (series.picture(), series.strange, series.low, series.high) == ("▁█", 2, 1.0, 2.0)
+
+
+def test_amounts_are_short() -> None:
+    sizes = [amounts.size(value) for value in (0, 999, 1_000, 999_949, 999_950, 5 * 10**12)]
+    assert sizes == ["0 bytes", "999 bytes", "1.0 kB", "999.9 kB", "1.0 MB", "5.0 TB"]
+    second = 1_000_000
+    assert [amounts.span(value) for value in (5_000, second, 90 * second, 2 * 86_400 * second)] == [
+        "5 ms",
+        "1.0 s",
+        "1.5 min",
+        "2.0 d",
+    ]
+    assert [amounts.age(0, now) for now in (-second, 59 * second, 60 * second, 7_200 * second)] == [
+        "0 s",
+        "59 s",
+        "1 min",
+        "2 h",
+    ]
+    assert [amounts.count(value, "record") for value in (0, 1, 1_200)] == ["0 records", "1 record", "1,200 records"]
+
+
+def test_invisible_signs_are_written_out() -> None:
+    assert printable("Φ×|Reactor bio") == "Φ×|Reactor bio"
+    assert printable("a\x1b[1m\r\n\u202e") == r"a\x1b[1m\r\n\u202e"
