@@ -149,21 +149,29 @@ class Range(msgspec.Struct, omit_defaults=True, frozen=True):
 
 
 class Superseded(Record, tag="superseded", kw_only=True):
-    """The records of these ranges are no longer part of the run. expected and found are the first difference."""
+    """The records of these ranges are no longer part of the run. expected and found are the first difference.
+
+    rewound: n of the checkpoint that the run was set back to; those between that and this record are dead.
+    """
 
     ranges: list[Range]
     reason: str
     expected: Any = None
     found: Any = None
+    rewound: int | None = None
 
 
 class Loop(msgspec.Struct, omit_defaults=True, frozen=True):
-    """Where a loop stood: the next step to do, of how many (None: without end). left: by a break, for good."""
+    """Where a loop stood: the next step to do, of how many (None: without end).
+
+    left: by a break, for good. ended: n of the checkpoint taken at its end.
+    """
 
     key: str
     next: int
     length: int | None = None
     left: bool = False
+    ended: int | None = None
 
 
 class StoredFile(msgspec.Struct, frozen=True):
@@ -227,6 +235,7 @@ VOLATILE_FIELDS = frozenset(("n", "ts", "info", "crc", "synced", "join", "back")
 
 encode_record = msgspec.json.Encoder().encode
 encode_into = msgspec.json.Encoder().encode_into
+encode_lines = msgspec.json.Encoder().encode_lines
 decode_bookkeeping = msgspec.json.Decoder(Bookkeeping).decode
 
 

@@ -32,7 +32,7 @@ from tests.crash.witness import PLACES, Plan
 SIZE = 2400  # makes at least LEAST_RECORDS records in every shape
 LEAST_RECORDS = 2000
 DISK = ROOT / "tests" / "crash" / "scratch"
-_DISK_EVERY = 10  # one run in so many is on the checkout's disk, the others where --scratch is
+_DISK_EVERY = 35  # one run in so many is on the disk of the checkout, which syncs slowly; the others are where --scratch is
 _FRESH_EVERY = 50  # one start in so many is an interpreter of its own
 _LEAST_HITS = 20  # in each of these, where there were at least as many kills:
 _BIG = 1000

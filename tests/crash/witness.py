@@ -34,10 +34,11 @@ class Message(NamedTuple):
 class Plan:
     """How one start ends. by "nobody": at its own end. "parent", "itself": when that many calls have been acknowledged.
     "replay": by itself, after this share of the replay. "files": before, halfway through or after the nth of an operation
-    on paths that contain `role`."""
+    on paths that contain `role`. signal: the one that the program sends itself."""
 
     by: Literal["nobody", "parent", "itself", "replay", "files"] = "nobody"
     record: int = 0
+    signal: int = signal.SIGKILL
     share: float = 0.0
     operation: str = ""
     role: str = ""
@@ -59,7 +60,7 @@ _PLACE_OF = {  # function → the place that its presence in the stack means; th
     "CheckpointStore.store": "checkpoint files",
     "Run._take_checkpoint": "checkpoint record",
     "Run._checkpoint_taken": "retention",
-    "Recorder._write_group": "checkpoint record",
+    "Recorder.write_group": "checkpoint record",
     "_Opening._write_manifest": "manifest",
     "Run._close": "close",
     "Face._copy": "kept file",
@@ -89,7 +90,7 @@ class Witness:
         self._tell(RECORDED, mark, value)
         self._count += 1
         if self._count == self._stop_after:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), self._plan.signal)
 
     def closing(self) -> None:
         """The program has done everything but closing."""
@@ -102,7 +103,7 @@ class Witness:
 
     def dying(self) -> None:
         """The next instant is the planned one."""
-        place = _place(sys._getframe(1))
+        place = place_of(sys._getframe(1))
         is_replaying = self._run is not None and self._run.replay_left > 0
         if place == "record" and is_replaying:
             place = "replay"
@@ -139,7 +140,8 @@ class ReportingFiles(KillingFiles):
         super().die_within(data, write)
 
 
-def _place(frame: FrameType | None) -> str:
+def place_of(frame: FrameType | None) -> str:
+    """Which of PLACES a stack is in."""
     found = {"record"}
     while frame is not None:
         if (place := _PLACE_OF.get(frame.f_code.co_qualname)) is not None:

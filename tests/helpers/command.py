@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -14,8 +15,10 @@ from unittest.mock import patch
 import holdfast
 from holdfast.cli import main
 from tests.helpers.programs import kill
+from tests.helpers.sources import ROOT
 
 _OUTSIDE = ("HOLDFAST_ROOT", "COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TERM")
+_PAGE = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
 
 
 class _Terminal(io.TextIOWrapper):
@@ -104,3 +107,45 @@ def counting(root: Path, name: str = "count", **options: Any) -> Iterator[tuple[
     counter = Counter()
     with holdfast.session(name, root=root, track={"counter": counter}, **options) as run:
         yield run, counter
+
+
+class Kept:
+    """A state that never changes."""
+
+    def __init__(self, value: object) -> None:
+        self._value = value
+
+    def state_dict(self) -> dict[str, object]:
+        return {"value": self._value}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        self._value = state["value"]
+
+
+def promised(command: str) -> set[str]:
+    """The fields of a command's JSON, by the page."""
+    (section,) = re.findall(rf"^### `{command}[ `].*?(?=^#|\Z)", _PAGE, re.MULTILINE | re.DOTALL)
+    return set(re.findall(r"`([a-z_0-9]+)`", section.partition("With `--json`")[2]))
+
+
+def keys(value: object) -> set[str]:
+    """The keys of a document, and of the lists and objects in it; names of lanes left out."""
+    if isinstance(value, list):
+        return {key for entry in value for key in keys(entry)}
+    if isinstance(value, dict):
+        return {key for key in value if key} | {key for entry in value.values() for key in keys(entry)}
+    return set()
+
+
+def log_of(root: Path) -> Path:
+    """The first segment of the session "count"."""
+    return root / "sessions" / "count" / "log" / "main" / "000001.jsonl"
+
+
+def damage(root: Path, *, offset: int) -> Path:
+    """Flip a bit of the log."""
+    path = log_of(root)
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(data)
+    return path

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from holdfast import Workspace
-from tests.helpers.command import call, count, count_until_killed
-from tests.surface.test_cli_looking import keys, promised
+from tests.helpers.command import call, count, count_until_killed, keys, promised
 
 
 def test_a_session_is_set_back_and_the_command_to_run_is_printed(tmp_path: Path) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 import holdfast
-from tests.helpers.command import Called, call, count, counting
-from tests.surface.test_cli_looking import damage
+from tests.helpers.command import Called, call, count, counting, damage
 
 
 def failed(done: Called) -> str:

@@ -1,31 +1,15 @@
 """What the commands print that only look."""
 
 import json
+import random
 import re
 from pathlib import Path
 
 import pytest
 
+import holdfast
 from holdfast import Workspace
-from tests.helpers.command import Called, call, count, count_until_killed, counting
-from tests.helpers.sources import ROOT
-
-PAGE = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
-
-
-def promised(command: str) -> set[str]:
-    """The fields of a command's JSON, by the page."""
-    (section,) = re.findall(rf"^### `{command}[ `].*?(?=^#|\Z)", PAGE, re.MULTILINE | re.DOTALL)
-    return set(re.findall(r"`([a-z_0-9]+)`", section.partition("With `--json`")[2]))
-
-
-def keys(value: object) -> set[str]:
-    """The keys of a document, and of the lists and objects in it; names of lanes left out."""
-    if isinstance(value, list):
-        return {key for entry in value for key in keys(entry)}
-    if isinstance(value, dict):
-        return {key for key in value if key} | {key for entry in value.values() for key in keys(entry)}
-    return set()
+from tests.helpers.command import Called, Kept, call, count, count_until_killed, counting, damage, keys, log_of, promised
 
 
 @pytest.mark.parametrize("command", ["sessions", "checkpoints", "stats", "digest", "verify"])
@@ -80,12 +64,13 @@ def test_colours_are_for_terminals(tmp_path: Path) -> None:
     assert "\x1b" not in call("sessions", "--root", tmp_path).out
 
 
-def test_show_tells_where_a_run_came_from_and_how_it_went(tmp_path: Path) -> None:
+def test_show_tells_where_a_run_came_from_and_how_it_went(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", "--fast"])
     count_until_killed(tmp_path, at=13)
     count(tmp_path)
     out = call("show", "count", "--root", tmp_path).out
     assert out.startswith("count  finished\n")
-    for fact in ("command", "host", "started", "took", "2 attempts", "log", "20 records", "continuous, process"):
+    for fact in ("python train.py --fast", "host", "started", "took", "2 attempts", "log", "20 records", "continuous, process"):
         assert fact in out
     assert re.search(r"1 +\S+ \S+ +opened +14 +2 .* killed", out)
     assert re.search(r"2 +\S+ \S+ +resumed from checkpoint 2, replay 4 +6 +2 .* finished", out)
@@ -239,10 +224,10 @@ def test_verify_finds_a_cut_segment(tmp_path: Path) -> None:
 
 
 def test_verify_finds_a_missing_checkpoint_file(tmp_path: Path) -> None:
-    with counting(tmp_path) as (run, counter):
-        for step in run.loop(2, checkpoint_every=1):
-            counter.total = step
-            counter.state_dict = lambda: {"total": "x" * 100_000}  # type: ignore[method-assign, return-value]  # a large state
+    large = random.Random(0).randbytes(100_000)
+    with holdfast.session("count", root=tmp_path, track={"large": Kept(large)}) as run:
+        for _ in run.loop(2, checkpoint_every=1):
+            run.note("a step")
     (path, *_) = sorted((tmp_path / "sessions" / "count" / "checkpoints").rglob("*.*"))
     path.unlink()
     done = call("verify", "count", "--root", tmp_path)
@@ -301,16 +286,3 @@ def _divide_by_nothing(root: Path) -> None:
     with counting(root, "broken") as (run, _):
         run.metric(loss=0.5)
         run.metric(loss=1 / 0)
-
-
-def log_of(root: Path) -> Path:
-    return root / "sessions" / "count" / "log" / "main" / "000001.jsonl"
-
-
-def damage(root: Path, *, offset: int) -> Path:
-    """Flip a bit of the log."""
-    path = log_of(root)
-    data = bytearray(path.read_bytes())
-    data[offset] ^= 1
-    path.write_bytes(data)
-    return path

@@ -7,7 +7,7 @@ def in_one_line(error: Exception) -> str:
     """What happened and the next step. Our own errors say both already; wrong usage is sent to --help."""
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename is not None else ""
-        return f"{where}{error.strerror or error}. Nothing was changed; make it readable, or name another folder with --root."
+        return f"{where}{error.strerror or error}. Put that right, or name another folder with --root."
     context: Any = getattr(error, "ctx", None)
     if context is None:
         return _joined(str(error))

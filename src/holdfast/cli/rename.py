@@ -8,8 +8,6 @@ from holdfast import Workspace
 from holdfast.cli import output
 from holdfast.cli.options import Json, Root, Session
 
-FIELDS = ("session", "name")
-
 
 def rename(
     session: Session,

@@ -7,20 +7,22 @@ from _thread import get_ident
 from collections.abc import Callable
 from contextvars import ContextVar
 from time import perf_counter_ns
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from holdfast.errors import DiskFull, HoldfastError, InvalidSetting, InvalidValue, WriteFailed
+from holdfast.errors import DiskFull, HoldfastError, InvalidSetting, InvalidValue, UsageError, WriteFailed
 from holdfast.recording.bus import Bus
 from holdfast.recording.health import Samples
 from holdfast.recording.policy import SavePolicy
 from holdfast.recording.shortway import TokenFunction, buffered_way, direct_way, token_of
-from holdfast.records import Record, encode_record
+from holdfast.records import Once, Record, encode_record
 from holdfast.storage.lines import MAX_LINE_BYTES, largest_field
 from holdfast.storage.log import LogWriter, run_sync
 
 _FULL_WAIT_SECONDS = 0.5
+_LATER_BYTES = 256  # what a line still gets when it is appended: number, place in the chain, close
+T = TypeVar("T")
 
 
 class Divergence(msgspec.Struct, frozen=True):
@@ -94,7 +96,8 @@ class Recorder:
         self.spent_ns = 0  # in everything but the short way, which is sampled
         self._on_begin, self._on_divergence, self._notice = on_begin, on_divergence, notice
         self._wait = wait or threading.Event().wait
-        self.lock, self._sync_lock = threading.RLock(), threading.RLock()
+        self.lock, self._sync_turn = threading.RLock(), threading.Condition()
+        self._syncing = 0  # the thread that syncs for all
         self._owner, self._pid = get_ident(), os.getpid()
         self._threads = threading.local()
         self._lanes_entered = 0
@@ -108,7 +111,8 @@ class Recorder:
         self._seen: object = None
         self._buffered_bytes = self._buffered_emissions = 0
         self.phase: str | None = None
-        self._sync_each = policy.durability == "power" and policy.save_mode == "continuous"
+        self.names: set[str] = set()  # phases, sources and keys of meta that the short ways know
+        self._is_power = policy.durability == "power"
         self.gate = 0
         self.token: TokenFunction
         self._choose_short_way()
@@ -125,14 +129,8 @@ class Recorder:
             if self.busy:  # a signal handler, in the middle of another record: this one goes right behind that
                 self.deferred.append(record)
                 return
-            self.busy = True
-            try:
-                replayed = self._take(record, followers)
-                while self.deferred:
-                    self._take(self.deferred.pop(0), None)
-            finally:
-                self.busy = False
-        if self._sync_each or (followers is not None and self.policy.durability == "power"):
+            replayed = self._alone(lambda: self._take(record, followers))
+        if self._is_power and self.log.synced < self.log.n:
             self._sync()
         self.spent_ns += perf_counter_ns() - began
         if not self.bus.is_empty:
@@ -140,23 +138,32 @@ class Recorder:
 
     def append_group(self, records: list[Record]) -> None:
         """Append bookkeeping that stands or falls together, behind everything accepted; synced in power durability."""
-        with self.lock:
-            self.raise_stopped()
-            self._write_group(records)
-        if self.policy.durability == "power":
+        self._do_alone(lambda: self.write_group(records))
+        if self._is_power:
             self._sync()
+
+    def write_group(self, records: list[Record]) -> None:
+        """append_group for who is called by the recorder itself, in the middle of a record."""
+        self.raise_stopped()
+        if not records:
+            return
+        self.begin()
+        self.flush_buffer()
+        for record in records:
+            record.ts = record.ts or self.now()
+        before = self.log.bytes_appended
+        self._write(lambda: self.log.append_group(records))
+        share = (self.log.bytes_appended - before) // len(records)
+        for record in records:
+            self._count(record, share)
 
     def flush(self, level: str = "flushed") -> None:
         """Return when everything accepted is "flushed" or "synced"; raise where it cannot be."""
         if level not in ("flushed", "synced"):
             what = "no mirror of that name is attached" if level.startswith("copied:") else "there is no such level"
             raise InvalidSetting(f"flush({level!r}): {what}; the levels are flushed and synced")
-        with self.lock:
-            self.raise_stopped()
-            self.flush_buffer()
-            if self._first is not None:
-                self._write(lambda: self.log.close_lines(self.now()))
-        if level == "synced" or self.policy.durability == "power":
+        self._do_alone(self._flush_and_close_lines)
+        if level == "synced" or self._is_power:
             self._sync()
 
     def flush_if_aged(self) -> None:
@@ -165,44 +172,44 @@ class Recorder:
         if oldest is None or oldest is not self._seen:
             self._seen = oldest
             return
+        if self.ended is not None or self.failure is not None:
+            return
         try:
-            with self.lock:
-                if self.busy or self.ended or self.failure:
-                    return
-                self.flush_buffer()
-            if self.policy.durability == "power":
+            self._do_alone(self.flush_buffer)
+            if self._is_power:
                 self._sync()
         except HoldfastError as error:
             # Shown now; the program's next call raises it on its own thread.
             self._notice(f"flushing in the background failed: {error}")
 
     def close(self, record: Record, error: HoldfastError) -> None:
-        """Flush, append a last record, sync and let go. What is recorded afterwards raises `error`."""
-        with self.lock:
-            self.gate = 0
+        """Flush, append a last record, sync and let go. What is recorded afterwards raises `error`.
+
+        Raises the failure of an earlier write where there was one: then not everything accepted is there.
+        """
+        with self._sync_turn:
+            while self._syncing:
+                self._sync_turn.wait()
             try:
-                if self.failure is None and self.ended is None:
-                    self.flush_buffer()
-                    record.ts = self.now()
-                    self._write(lambda: self.log.close(record))
+                self._do_alone(lambda: self._close_log(record))
             finally:
+                self.gate = 0
                 self.ended = self.ended or error
                 self.log.release()
 
-    def end(self, error: HoldfastError) -> None:
-        """Every further call raises `error`. Takes no lock: a forked child calls it, whose lock may be held for ever."""
-        self.gate, self.ended = 0, error
+    def forget_in_child(self, error: HoldfastError) -> None:
+        """In a forked child: every further call raises `error`, whatever other threads of the parent held at the fork."""
+        self.gate, self.ended, self.busy = 0, error, False
+        self.lock, self._sync_turn, self._syncing = threading.RLock(), threading.Condition(), 0
+        self.log.release()
 
     def ensure_begun(self) -> None:
         """Have this attempt's first record in the log, if nothing else brought it there."""
-        with self.lock:
-            self.begin()
+        self._do_alone(self.begin)
 
     def flush_accepted(self) -> None:
         """Flush the buffer, in any mode."""
-        with self.lock:
-            self.raise_stopped()
-            self.flush_buffer()
+        self._do_alone(self.flush_buffer)
 
     def change_policy(self, policy: SavePolicy) -> None:
         """Go on by another policy of the same mode and durability."""
@@ -217,7 +224,9 @@ class Recorder:
     def open_gate(self) -> None:
         """Let the opening thread's tokens take the short way, if nothing stands against it."""
         is_plain = self.matcher is None and self.bus.is_empty and not self._lanes_entered and not self.capturing
-        is_going = self._first is not None and self.failure is None and self.ended is None and not self._sync_each
+        is_going = (
+            self._first is not None and self.failure is None and self.ended is None and (self.buffers or not self._is_power)
+        )
         self.gate = self._owner if is_plain and is_going else 0
 
     def on(self, kind: str, hook: Callable[..., object]) -> Callable[[], None]:
@@ -244,26 +253,16 @@ class Recorder:
 
     def take_deferred(self) -> None:
         """Take what a signal handler recorded in the middle of another record."""
-        with self.lock:
-            while self.deferred and not self.busy:
-                self.busy = True
-                try:
-                    self._take(self.deferred.pop(0), None)
-                finally:
-                    self.busy = False
+        self._do_alone(lambda: None)
 
     def flush_full_buffer(self) -> None:
-        """Flush after the short way filled the buffer. Where the disk is full its last record is taken back, and refused."""
+        """Flush after the short way filled the buffer; what it cannot write stays accepted, and the next call raises."""
         began = perf_counter_ns()
         with self.lock:
             if self.busy:
                 return  # a signal handler; the record it interrupted sees to the buffer
-            try:
-                self.flush_buffer()
-            except DiskFull:
-                self.buffer.pop()
-                raise
-        if self.policy.durability == "power":
+            self._alone(self._flush_or_keep)
+        if self._is_power and self.log.synced < self.log.n:
             self._sync()
         self.spent_ns += perf_counter_ns() - began
 
@@ -359,6 +358,29 @@ class Recorder:
     def _choose_short_way(self) -> None:
         self.token = direct_way(self) if self.policy.save_mode == "continuous" else buffered_way(self)
 
+    def _do_alone(self, work: Callable[[], object]) -> None:
+        """Do something with the log that no signal handler may come between; refuses such a handler itself."""
+        with self.lock:
+            if self.busy:
+                raise UsageError(
+                    "this was called in the middle of a record, by a signal handler or finalizer; there only records can be "
+                    "made (they follow that one). Nothing was changed"
+                )
+            self._alone(work)
+
+    def _alone(self, work: Callable[[], T]) -> T:
+        """Do it, then what signal handlers recorded meanwhile. The lock is held, and nothing is under way."""
+        self.busy = True
+        try:
+            return work()
+        finally:
+            try:
+                while self.deferred:
+                    self._take(self.deferred[0], None)
+                    del self.deferred[0]
+            finally:
+                self.busy = False
+
     def _take(self, record: Record, followers: Callable[[int], list[Record]] | None) -> bool:
         """Match or accept; True where matched."""
         self.raise_stopped()
@@ -368,15 +390,15 @@ class Recorder:
                 self.begin()
                 self.flush_buffer()
             group = followers(self.position if replayed else self.log.n + 1)
-            self._write_group(group if replayed else [record, *group])
+            self.write_group(group if replayed else [record, *group])
         elif not replayed:
             self.begin()
-            if self.policy.save_mode == "continuous":
+            if self.buffers:
+                self._accept(record)
+            else:
                 before = self.log.bytes_appended
                 self._write(lambda: self.log.append(record))
                 self._count(record, self.log.bytes_appended - before)
-            else:
-                self._accept(record)
         if not replayed and self.matcher is not None:
             self._last_matched = self.log.n + len(self.buffer)
         return replayed
@@ -407,27 +429,49 @@ class Recorder:
             self.open_gate()
 
     def _accept(self, record: Record) -> None:
-        """Into the buffer; flushed where a limit is reached."""
-        size = len(line := encode_record(record))
-        if size + 64 > MAX_LINE_BYTES:
+        """Into the buffer; flushed where a limit is reached. After an exception the record was not accepted."""
+        line = encode_record(record)
+        size = len(line)
+        if size + _LATER_BYTES > MAX_LINE_BYTES:
             raise InvalidValue(*largest_field(line))
         phase = getattr(record, "phase", None)
         changed = phase is not None and phase != self.phase
-        if changed and self.buffer:
+        if self.is_full() or (changed and self.policy.save_mode == "batch"):
             self.flush_buffer()
         if changed:
             self.phase = phase
+        if type(record) is Once:  # flushed before its caller goes on, in every mode
+            self.flush_buffer()
+            self._write(lambda: self.log.append_batch([record]))
+            self._count(record, size)
+            return
         kind = self._count(record, size)
-        self.buffer.append(record)
         self._buffered_bytes += size
         self._buffered_emissions += kind == "emission"
-        if self.is_full() or kind == "once":
-            try:
-                self.flush_buffer()
-            except DiskFull:
-                self.buffer.pop()
-                self._count(record, -size, -1)
-                raise
+        self.buffer.append(record)
+        if self.is_full():
+            self._flush_or_keep()
+
+    def _flush_or_keep(self) -> None:
+        """Flush; where the disk is full all stays accepted, and the next record raises it before it is."""
+        try:
+            self.flush_buffer()
+        except DiskFull as error:
+            self.stalls += 1
+            self._notice(f"the buffer cannot be flushed: {error}")
+
+    def _flush_and_close_lines(self) -> None:
+        self.raise_stopped()
+        self.flush_buffer()
+        if self._first is not None:
+            self._write(lambda: self.log.close_lines(self.now()))
+
+    def _close_log(self, record: Record) -> None:
+        self.raise_stopped()
+        self.flush_buffer()
+        record.ts = self.now()
+        self._write(lambda: self.log.close(record))
+        self._count(record, 0)
 
     def is_full(self) -> bool:
         """Whether the buffer has to be flushed before more is accepted."""
@@ -441,6 +485,7 @@ class Recorder:
 
     def flush_buffer(self) -> None:
         """Flush what is accepted; the lock is held. After DiskFull it is all still there."""
+        self.raise_stopped()
         buffer = self.buffer
         if self._flushing is not None:  # interrupted: between the write and what follows it, or before
             n, count = self._flushing
@@ -458,26 +503,13 @@ class Recorder:
         self._flushing = None
         self._buffered_bytes = self._buffered_emissions = 0
 
-    def _write_group(self, records: list[Record]) -> None:
-        if not records:
-            return
-        self.begin()
-        self.flush_buffer()
-        for record in records:
-            record.ts = record.ts or self.now()
-        before = self.log.bytes_appended
-        self._write(lambda: self.log.append_group(records))
-        share = (self.log.bytes_appended - before) // len(records)
-        for record in records:
-            self._count(record, share)
-
     def _write(self, write: Callable[[], object]) -> None:
         """Do a write of the log, timed; a full disk is waited for where the policy says so, another failure stays."""
         began = perf_counter_ns()
         waited = False
         while True:
             try:
-                write()
+                self._log_call(write)
                 break
             except DiskFull as error:
                 if self.policy.on_full == "raise":
@@ -487,34 +519,61 @@ class Recorder:
                     self._notice(f"waiting for space: {error.path}: {error.reason}; nothing accepted is lost")
                 waited = True
                 self._wait(_FULL_WAIT_SECONDS)
-            except WriteFailed as error:
-                self.failure, self.gate = error, 0
-                raise
         self.flushes.add(perf_counter_ns() - began)
 
     def _sync(self) -> None:
-        """Sync everything flushed. Threads that come while one is syncing are served together by the next."""
-        with self._sync_lock:
-            with self.lock:
-                if self.busy:
-                    return  # a signal handler, in the middle of a record: that one's own sync comes
+        """Sync everything flushed. One thread does it for all that wait; those that come meanwhile share the next one."""
+        me, wanted = get_ident(), self.log.n
+        if self._syncing == me:  # a signal handler, in the middle of this thread's own sync
+            self._sync_now()
+            return
+        try:
+            with self._sync_turn:
+                while self._syncing and self.log.synced < wanted and self.failure is None:
+                    self._sync_turn.wait()
                 if self.failure is not None:
                     raise self.failure
-                begun = self.log.begin_sync(self.now())
-            if begun is None:
-                return
-            began = perf_counter_ns()
+                if self.log.synced >= wanted:
+                    return
+                self._syncing = me
+            self._sync_now()
+        finally:
+            if self._syncing == me:
+                with self._sync_turn:
+                    self._syncing = 0
+                    self._sync_turn.notify_all()
+
+    def _sync_now(self) -> None:
+        with self.lock:
+            if self.busy:
+                return  # a signal handler, in the middle of a record: that one's own sync comes
+            if self.failure is not None:
+                raise self.failure
+            begun = self._alone(lambda: self._log_call(lambda: self.log.begin_sync(self.now())))
+        if begun is None:
+            return
+        began = perf_counter_ns()
+        try:
             failed = run_sync(begun)
-            self.syncs.add(perf_counter_ns() - began)
-            with self.lock:
-                if failed is not None:
-                    self.stalls += 1
-                    self._notice(f"a sync of {failed[0].path} failed ({failed[1].strerror}); its records are being repeated")
-                try:
-                    self.log.end_sync(begun, failed)
-                except WriteFailed as error:
-                    self.failure, self.gate = error, 0
-                    raise
+        except BaseException:
+            self.log.cancel_sync(begun)
+            raise
+        self.syncs.add(perf_counter_ns() - began)
+        if failed is not None:
+            self.stalls += 1
+            self._notice(f"a sync of {failed[0].path} failed ({failed[1].strerror}); its records are being repeated")
+        with self.lock:
+            self._log_call(lambda: self.log.end_sync(begun, failed))
+
+    def _log_call(self, call: Callable[[], T]) -> T:
+        """Call the log; a failure of it, other than a full disk, is the recorder's from then on."""
+        try:
+            return call()
+        except DiskFull:
+            raise
+        except WriteFailed as error:
+            self.failure, self.gate = error, 0
+            raise
 
     def _count(self, record: Record, size: int, count: int = 1) -> str:
         kind = str(type(record).__struct_config__.tag)

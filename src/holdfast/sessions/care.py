@@ -52,10 +52,15 @@ def fork_session(folder: SessionFolder, number: int, to: str | None) -> SessionF
     with _held(folder) as past:
         reader = LogReader(folder.files, folder.log, host.boot_id(), past)
         checkpoint = _find_resumable(folder, reader, number)
+        if folder.files.exists(target.path):
+            raise UsageError(f"there is a session or folder {target.name!r} already. Nothing was changed; choose another name")
         ranges = forking.ranges_behind(reader, checkpoint, checkpoint.n)
-        shared = forking.share_past(folder, target, forking.cut(folder.files, past, checkpoint.n))
-    with _locked(target):
-        _append(target, shared, ranges, f"forked from {folder.name!r} at checkpoint {number}")
+        half = SessionFolder(folder.files, folder.root, f".{target.name}.fork")
+        _remove(folder.files, half.path)  # of a fork that was killed
+        shared = forking.share_past(folder, half, forking.cut(folder.files, past, checkpoint.n))
+        _append(half, target.name, shared, ranges, checkpoint.n, f"forked from {folder.name!r} at checkpoint {number}")
+        folder.files.rename(half.path, target.path)
+        folder.files.sync_folder(target.path.parent)
     return target
 
 
@@ -69,7 +74,8 @@ def rewind_session(folder: SessionFolder, number: int) -> None:
                 f"checkpoint {number} holds what was superseded since. Nothing was changed; go on from it in a session of its "
                 f"own, with: holdfast fork {folder.name} --at {number}"
             )
-        _append(folder, past, forking.ranges_behind(reader, checkpoint, past.last), f"rewound to checkpoint {number}")
+        ranges = forking.ranges_behind(reader, checkpoint, past.last)
+        _append(folder, folder.name, past, ranges, checkpoint.n, f"rewound to checkpoint {number}")
 
 
 def annotate_session(folder: SessionFolder, text: str) -> None:
@@ -77,12 +83,12 @@ def annotate_session(folder: SessionFolder, text: str) -> None:
     with _held(folder) as past:
         reader = LogReader(folder.files, folder.log, host.boot_id(), past)
         point = find_resume_point(reader, lambda _: None)
-        log = _writer(folder, past, point.chain)
+        log = _writer(folder, folder.name, past, point.chain)
         before = point.closed if reader.find(past.last).startswith(b'{"kind":"closed"') else None
         log.append_batch([Annotated(ts=_now(), text=text)])
         status, reason = (before.status, before.reason) if before else ("interrupted", "the process was killed")
         log.close(Closed(ts=_now(), status=status, reason=reason, to=before.to if before else None))
-        _update_manifest(folder)
+        _update_manifest(folder, folder.name)
 
 
 def rename_session(folder: SessionFolder, to: str) -> SessionFolder:
@@ -115,6 +121,7 @@ def delete_session(folder: SessionFolder) -> DeletePlan:
     files = folder.files
     with _locked(folder):
         gone = folder.path.with_name(f".{folder.name}.deleted")
+        _remove(files, gone)  # of a deletion that was killed
         if files.exists(gone):  # a deletion of a session of that name was killed
             _remove(files, gone)
         files.rename(folder.path, gone)
@@ -151,12 +158,12 @@ def _held(folder: SessionFolder) -> Iterator[Past]:
         yield recover(folder.files, folder.log, host.boot_id())
 
 
-def _writer(folder: SessionFolder, past: Past, chain: int) -> LogWriter:
+def _writer(folder: SessionFolder, name: str, past: Past, chain: int) -> LogWriter:
     return LogWriter(
         folder.files,
         folder.log,
         past,
-        session=folder.name,
+        session=name,
         attempt=past.attempts + 1,
         boot=host.boot_id(),
         durability="process",
@@ -165,20 +172,17 @@ def _writer(folder: SessionFolder, past: Past, chain: int) -> LogWriter:
     )
 
 
-def _append(folder: SessionFolder, past: Past, ranges: list[Range], reason: str) -> None:
-    """An attempt of its own that only says from where the next one goes on."""
+def _append(folder: SessionFolder, name: str, past: Past, ranges: list[Range], rewound: int, reason: str) -> None:
+    """An attempt of its own that only says from where the next one goes on: the checkpoint that record `rewound` is."""
     reader = LogReader(folder.files, folder.log, host.boot_id(), past)
-    log = _writer(folder, past, find_resume_point(reader, lambda _: None).chain)
-    if ranges:
-        log.append_batch([Superseded(ts=_now(), ranges=ranges, reason=reason)])
-    else:
-        log.append_batch([Annotated(ts=_now(), text=reason)])
+    log = _writer(folder, name, past, find_resume_point(reader, lambda _: None).chain)
+    log.append_batch([Superseded(ts=_now(), ranges=ranges, reason=reason, rewound=rewound)])
     log.close(Closed(ts=_now(), status="interrupted", reason=reason))
-    _update_manifest(folder)
+    _update_manifest(folder, name)
 
 
-def _update_manifest(folder: SessionFolder) -> None:
-    manifest = rebuild_manifest(LogReader(folder.files, folder.log, host.boot_id()), folder.name)
+def _update_manifest(folder: SessionFolder, name: str) -> None:
+    manifest = rebuild_manifest(LogReader(folder.files, folder.log, host.boot_id()), name)
     if manifest is not None:
         write_manifest(folder.files, folder.path, manifest)
 
@@ -190,6 +194,9 @@ def _walk(files: Files, path: Path) -> Iterator[Path]:
 
 
 def _remove(files: Files, path: Path) -> None:
+    """Remove a folder with all that is in it; nothing where there is none."""
+    if not files.exists(path):
+        return
     for entry in sorted(path.rglob("*"), reverse=True):
         if entry.is_dir() and not entry.is_symlink():
             files.rmdir(entry)

@@ -6,6 +6,7 @@ import msgspec
 
 from holdfast.errors import WorkspaceUnusable
 from holdfast.storage.files import Files, make_folders, write_synced
+from holdfast.storage.recovery import segment_numbers
 
 _WRITER = "main"
 
@@ -45,7 +46,7 @@ class SessionFolder(msgspec.Struct, frozen=True):
     @property
     def exists(self) -> bool:
         """Whether something was recorded here."""
-        return bool(self.files.names(self.log))
+        return bool(segment_numbers(self.files, self.log))
 
     def make(self) -> None:
         """Make the folder, and the workspace around it. Raises WorkspaceUnusable."""
@@ -69,9 +70,14 @@ class SessionFolder(msgspec.Struct, frozen=True):
         """Remove the folder if nothing was recorded; the lock is held, and its file goes too."""
         if self.exists:
             return
-        for folder in (self.log, self.log.parent):
-            if self.files.exists(folder):
-                self.files.rmdir(folder)
-        if self.files.names(self.path) == [self.lock.name]:
-            self.files.unlink(self.lock)
-            self.files.rmdir(self.path)
+        try:
+            for folder in (self.log, self.log.parent):
+                if self.files.exists(folder):
+                    for name in self.files.names(folder):
+                        self.files.unlink(folder / name)  # a segment that never got its name
+                    self.files.rmdir(folder)
+            if self.files.names(self.path) == [self.lock.name]:
+                self.files.unlink(self.lock)
+                self.files.rmdir(self.path)
+        except OSError:
+            pass  # another process has just begun here: then it is not empty

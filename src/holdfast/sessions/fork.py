@@ -27,15 +27,18 @@ def free_folder(source: SessionFolder) -> SessionFolder:
 def share_past(source: SessionFolder, target: SessionFolder, past: Past) -> Past:
     """Put the segments of `past`, and all checkpoints and files, into the new session's folder; the past as it stands there.
 
-    Files are hard-linked, as they are never rewritten; copied where that is not possible.
+    Files are hard-linked, as they are never rewritten; copied where that is not possible. The last segment is copied up to
+    where it counts, as its writer may go on in it.
     """
     files = source.files
     if files.exists(target.path):
         raise WorkspaceUnusable(target.path, "there is a session or folder of that name already")
     target.make()
     make_folders(files, target.log)
-    for extent in past.extents:
+    for extent in past.extents[:-1]:
         _share(files, extent.path, target.log / extent.path.name)
+    for extent in past.extents[-1:]:
+        write_synced(files, target.log / extent.path.name, [read_whole(files, extent.path)[: extent.end]])
     files.sync_folder(target.log)
     _share_all(files, source.kept_files, target.kept_files)
     for name in files.names(source.checkpoints):

@@ -53,7 +53,7 @@ class GlobalGenerators:
         packed: dict[str, object] = {}
         for library, state in _global_states().items():
             if library not in self._before:
-                self._before[library] = None if library == "python" else state  # imported since: from now on it counts
+                self._before[library] = None  # imported since: what it did until now cannot be told, so it counts as moved
             if state != self._before[library]:
                 packed[library] = _PACK[library](state)
                 # Moved once is moved: from here on it is always stored.

@@ -30,6 +30,7 @@ from holdfast.storage.reader import LogReader
 from holdfast.storage.recovery import Past, recover
 
 REAL_FILES: Files = RealFiles()
+_NOTICES_KEPT = 100
 _open_runs: "weakref.WeakSet[_Opening]" = weakref.WeakSet()
 _current: ContextVar[Run | None] = ContextVar("holdfast_run", default=None)
 
@@ -204,6 +205,7 @@ class _Opening:
             settings=settings,
             fork=self._fork,
             on_closed=self._closed,
+            checkpoint_at=lambda n: _checkpoint_at(reader, n),
             kept_checkpoints=lambda: _kept_checkpoints(self._files, self._folder),
         )
         return Run(parts, self._notices, self._notice)
@@ -255,6 +257,8 @@ class _Opening:
         """Something the user should see: kept with the run, and logged as a warning."""
         import logging  # here, as it takes longer to import than to open a session
 
+        if text in self._notices[-_NOTICES_KEPT:]:
+            return  # said already
         self._notices.append(text)
         logging.getLogger("holdfast").warning(text)
 
@@ -295,7 +299,7 @@ class _Opening:
     def _fork(self, run: Run) -> None:
         """Go on in a new session that shares the past; the old one says where its name leads from now on."""
         recorder, old = self._recorder, self._folder
-        recorder.flush_accepted()
+        recorder.flush_buffer()
         boot = host.boot_id()
         reader = LogReader(self._files, old.log, boot)
         new = fork.free_folder(old)
@@ -306,6 +310,7 @@ class _Opening:
         record = Closed(status="forked", reason="the program did not repeat itself", to=new.name, ts=recorder.now())
         recorder.log.append_batch([record])
         recorder.log.sync(record.ts)
+        self._write_manifest("forked", record.reason, to=new.name)
         self._folder, self._past = new, past
         recorder.continue_in(self._new_log(new, past, chain))
         store = CheckpointStore(self._files, new.checkpoints, self._attempt, self._last_number(reader))
@@ -322,13 +327,12 @@ class _Opening:
 
     def in_forked_child(self) -> None:
         """The child lets go of its copies: it never writes here, and does not hold the lock when the parent is gone."""
-        self._recorder.end(
+        self._recorder.forget_in_child(
             SessionClosed(f"session {self._folder.name!r} belongs to the parent process; a forked child records nothing in it")
         )
-        self._recorder.log.release()
         self._lock.abandon()
 
-    def _write_manifest(self, status: str, reason: str | None) -> None:
+    def _write_manifest(self, status: str, reason: str | None, *, to: str | None = None) -> None:
         """A cache: where it cannot be written the log still has everything."""
         opened = self._point.opened or self._opened
         now = self._recorder.now()
@@ -336,6 +340,7 @@ class _Opening:
             name=self._folder.name,
             status=status,
             reason=reason,
+            to=to,
             attempts=self._attempt,
             records=self._recorder.log.n,
             bytes=self._recorder.log.bytes_appended + sum(extent.end for extent in self._past.extents),
@@ -350,6 +355,14 @@ class _Opening:
             write_manifest(self._files, self._folder.path, manifest)
         except OSError as error:
             self._notice(f"{self._folder.path / 'session.json'}: {error.strerror}; it is only a cache, and can be rebuilt")
+
+
+def _checkpoint_at(reader: LogReader, n: int) -> Checkpoint | None:
+    """The checkpoint that record n is, or None."""
+    if not 0 < n <= reader.last or kind_of(line := reader.find(n)) != "checkpoint":
+        return None
+    record = decode_bookkeeping(line)
+    return record if isinstance(record, Checkpoint) else None
 
 
 def _kept_checkpoints(files: Files, folder: SessionFolder) -> tuple[list[Checkpoint], set[int]]:

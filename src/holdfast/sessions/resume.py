@@ -65,6 +65,7 @@ def find_resume_point(reader: LogReader, verify: Callable[[Checkpoint], None]) -
     history. `verify` raises where a checkpoint's files are not what was written."""
     found = ResumePoint()
     chain: int | None = None
+    was_end = True  # nothing but remarks so far
     if reader.last:
         first = decode_bookkeeping(reader.find(1))
         found.opened = first if isinstance(first, Opened) else None
@@ -72,6 +73,7 @@ def find_resume_point(reader: LogReader, verify: Callable[[Checkpoint], None]) -
         if found.checkpoint is not None and n <= found.position:
             break
         kind = kind_of(line)
+        is_end, was_end = was_end, was_end and kind in ("annotated", "flushed")
         if kind in CANONICAL_KINDS:
             if chain is None and b'"top":true' in line and place_of(line).top:
                 chain = n
@@ -81,7 +83,8 @@ def find_resume_point(reader: LogReader, verify: Callable[[Checkpoint], None]) -
             found.superseded.append(record)
             chain = n if chain is None else chain
         elif isinstance(record, Closed):
-            found.closed = found.closed or record
+            if is_end:
+                found.closed = record
         elif isinstance(record, Checkpoint):
             if chain is None:
                 chain = record.back or 0
@@ -102,6 +105,8 @@ def find_resume_point(reader: LogReader, verify: Callable[[Checkpoint], None]) -
 def is_dead(record: Checkpoint, later: list[Superseded]) -> bool:
     """Whether a checkpoint's state contains what one of the superseded records behind it took back."""
     for superseded in later:
+        if superseded.rewound is not None and superseded.rewound < record.n < superseded.n:
+            return True
         for span in superseded.ranges:
             matched_up_to = record.position["main"]
             if span.lane in record.behind:

@@ -26,12 +26,13 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
         """Those of the kept checkpoints, given in order, whose files may go. Dead ones (by number of their record) go with the
         last one that is alive and older than they are, and never count."""
         checkpoints = list(kept)
-        alive = [record for record in checkpoints if record.n not in dead]
+        alive = [record for record in checkpoints if record.n not in dead and record.at is not None]
         if self.keep_last is None or not alive:
             return []
         newest = alive[-max(self.keep_last, _ALWAYS) :]
         stay = {record.n for record in checkpoints if record.n >= newest[0].n}
         stay |= {record.n for record in checkpoints if record.name is not None}
+        stay |= {loop.ended for loop in newest[-1].loops if loop.ended is not None}
         if self.keep_best is not None:
             way, _, metric = self.keep_best.rpartition(":")
             rated = [(value, record.n) for record in alive if (value := _number(record.metrics, metric)) is not None]

@@ -10,13 +10,13 @@ from typing import Any, Literal, Self
 import msgspec
 
 from holdfast import codec
-from holdfast.errors import Diverged, Interrupted, SessionClosed, SettingsDiffer, UsageError
+from holdfast.errors import Diverged, HoldfastError, Interrupted, SessionClosed, SettingsDiffer, StorageError, UsageError
 from holdfast.recording import fields
 from holdfast.recording.face import Face
 from holdfast.recording.flusher import Flusher
 from holdfast.recording.health import Health, Samples, health_of
 from holdfast.recording.recorder import Divergence, Lane, Recorder, Watermarks, current_lane
-from holdfast.records import Checkpoint, Closed, Loop, Module, Once, Released, Superseded
+from holdfast.records import Checkpoint, Closed, Loop, Module, Once, Record, Released, Superseded
 from holdfast.sessions.checkpoints import CheckpointStore, Tracked
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.preemption import Preemption
@@ -51,6 +51,7 @@ class Parts(msgspec.Struct):
     settings: Settings
     fork: Callable[["Run"], None]
     on_closed: Callable[["Run", Closed], None]
+    checkpoint_at: Callable[[int], Checkpoint | None]
     kept_checkpoints: Callable[[], tuple[list[Checkpoint], set[int]]]
 
 
@@ -74,6 +75,8 @@ class Run(Face):
         self._restored = parts.store.load(point.checkpoint) if point.checkpoint else None
         if self._restored is not None:
             self._refuse_other_objects(self._restored[0])
+        if point.checkpoint is not None and isinstance(point.checkpoint.metrics, dict):
+            self._latest_metrics.update(point.checkpoint.metrics)
         self._named: list[str] = []
         self._kept: list[Checkpoint] | None = None
         self._dead: set[int] = set()
@@ -81,7 +84,7 @@ class Run(Face):
         self._checkpoint_times = Samples()
         self._began = self._last_checkpoint = time.monotonic()
         self._began_ns = perf_counter_ns()
-        self._is_closed = False
+        self._is_closed = self._has_forked = False
         self._preemption = Preemption(lambda: bool(self._program.place), notice)
         policy = parts.recorder.policy
         self._flusher = Flusher(parts.recorder, policy.seconds) if policy.save_mode == "batch" else None
@@ -209,11 +212,13 @@ class Run(Face):
             self._restore()
             if n is None or start < n:
                 self.resumed_step = start
+        elif saved is not None and saved.ended is not None and self._restored is not None:
+            self._restore_passed(saved.ended, key)
         if saved is None or (saved.length is None or (n is not None and n > saved.length)):
             self._program.loops[key] = Loop(key=key, next=start, length=n)
         if saved is not None and saved.length != n and self._recorder.matcher is not None:
             # What came behind the loop's old end comes again, behind the new one.
-            self._supersede("", "the loop was extended", None, None, top=True)
+            self._supersede(self._recorder.append_group, "", True, "the loop was extended")
         return start
 
     def _check_length(self, saved: Loop, n: int | None) -> None:
@@ -276,6 +281,8 @@ class Run(Face):
         self._recorder.record(_module_of(stored))
         if self._restore_at == key:
             self._restore()
+        elif self._restored is not None:
+            self._restore_passed(n + 1, key)
         return stored
 
     def once(self, key: str, fn: Callable[[], Any]) -> Any:
@@ -330,6 +337,8 @@ class Run(Face):
         is_late = seconds is not None and time.monotonic() - self._last_checkpoint >= seconds
         if not names and (is_due or is_late or is_last or self._preemption.requested):
             self._take_checkpoint(key, None)
+        if is_last and self._newest is not None:
+            self._program.loops[key] = msgspec.structs.replace(self._program.loops[key], ended=self._newest.n)
         self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
@@ -341,7 +350,11 @@ class Run(Face):
         self._recorder.flush_accepted()
         position = self._recorder.position
         stored = self._copy_state()
-        self._recorder.append_group([self._checkpoint_record(stored, at, name, position)])
+        try:
+            self._recorder.append_group([self._checkpoint_record(stored, at, name, position)])
+        except BaseException:
+            self._newest = None
+            raise
         self._checkpoint_taken()
 
     def _copy_state(self) -> dict[str, Any]:
@@ -360,7 +373,7 @@ class Run(Face):
             at=at,
             loops=list(self._program.loops.values()),
             name=name,
-            metrics=codec.snapshot(self._latest_metrics, "metrics") if self._latest_metrics else None,
+            metrics=codec.snapshot(dict(self._latest_metrics), "metrics") if self._latest_metrics else None,
             **stored,
         )
         self._newest = record
@@ -389,6 +402,19 @@ class Run(Face):
         (state, arrays), self._restored, self._restore_at = self._restored, None, None
         self._parts.tracked.restore(state, arrays)
 
+    def _restore_passed(self, n: int, key: str) -> None:
+        """Give everything tracked the state it had at the end of a loop or step that the run passes on its way to where it goes
+        on: code behind it may look. n is the record of the checkpoint taken there; one that is gone is done without."""
+        record = self._parts.checkpoint_at(n)
+        if record is None or record.at != key:
+            return
+        try:
+            state, arrays = self._parts.store.load(record)
+        except StorageError as error:
+            self._notice(f"the state at the end of {key} is not there any more, and code behind it sees an older one: {error}")
+        else:
+            self._parts.tracked.restore(state, arrays)
+
     def _refuse_other_objects(self, state: Mapping[str, Any]) -> None:
         missing = self._parts.tracked.missing(state)
         if missing and "track" not in self._parts.settings.allow_change:
@@ -408,20 +434,33 @@ class Run(Face):
         if policy == "raise":
             raise Diverged(self.name, difference.n, difference.lane, expected, found)
         if policy == "fork":
-            before = self.name
-            self._parts.fork(self)
-            self._notice(f"{before}: forked into {self.name}, which that name opens from now on")
+            self._fork()
         where = f"record {difference.n} of lane {difference.lane or 'main program'!r}"
         self._notice(f"{where}: {difference.reason}: expected {expected}, found {found}; it is superseded, and the run goes on")
-        self._supersede(difference.lane, difference.reason, difference.expected, difference.found)
+        reason, append = difference.reason, self._recorder.write_group
+        self._supersede(append, difference.lane, None, reason, difference.expected, difference.found)
 
-    def _supersede(self, lane: str | None, reason: str, expected: Any, found: Any, *, top: bool | None = None) -> None:
+    def _fork(self) -> None:
+        """Go on in a session of its own; what differs further on in this attempt is superseded there."""
+        if not self._has_forked:
+            self._has_forked, before = True, self.name
+            self._parts.fork(self)
+            self._notice(f"{before}: forked into {self.name}, which that name opens from now on")
+
+    def _supersede(
+        self,
+        append: Callable[[list[Record]], None],
+        lane: str | None,
+        top: bool | None,
+        reason: str,
+        expected: Any = None,
+        found: Any = None,
+    ) -> None:
+        """Take back what is still expected of a lane (None: of all), by one record."""
         expectations = self._parts.expectations
         self._kept = None  # some of them may be dead now
         if ranges := expectations.ranges(lane, top):
-            self._recorder.append_group(
-                [Superseded(ranges=ranges, reason=reason, expected=_shown(expected), found=_shown(found))]
-            )
+            append([Superseded(ranges=ranges, reason=reason, expected=_shown(expected), found=_shown(found))])
         expectations.drop(lane, top)
         if not expectations.remaining:
             self._recorder.drop_matcher()
@@ -459,8 +498,11 @@ class Run(Face):
                 policy = self._parts.settings.on_divergence
                 if policy == "raise":
                     raise Diverged(self.name, n, lane, _brief(fields_of_first), "the end of the run")
+                if policy == "fork":
+                    self._fork()
                 self._notice(f"record {n}: the run ended without repeating it and {self.replay_left - 1} more; superseded")
-                self._supersede(None, "the run ended without repeating them", fields_of_first, None)
+                reason = "the run ended without repeating them"
+                self._supersede(self._recorder.append_group, None, None, reason, fields_of_first)
         except BaseException as error:
             self._close("failed", f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
             raise
@@ -475,12 +517,18 @@ class Run(Face):
             self._flusher.stop()
         record = Closed(status=status, reason=reason)
         was_finished = self.finished and not self._recorder.has_begun
+        failed: HoldfastError | None = None
         try:
             if status == "finished" and not was_finished and self._recorder.log.n and self._recorder.failure is None:
                 self._recorder.ensure_begun()
             self._recorder.close(record, SessionClosed(f"session {self.name!r} is closed; open it again to record more"))
+        except HoldfastError as error:
+            failed = error
+            record = Closed(status="failed", reason=f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
         finally:
             self._parts.on_closed(self, record)
+        if failed is not None and status == "finished":
+            raise failed  # else what ended the run is on its way already, and says more
 
 
 class _Lane:

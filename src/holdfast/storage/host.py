@@ -5,7 +5,7 @@ import socket
 from functools import cache
 from pathlib import Path
 
-_MAPPED = frozenset(("ext4", "ext3", "ext2", "xfs", "tmpfs", "btrfs"))
+_MAPPED = frozenset(("ext4", "ext3", "ext2", "xfs", "tmpfs"))
 _REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "fuse", "9p", "ceph", "glusterfs", "lustre", "overlay", "virtiofs"))
 
 

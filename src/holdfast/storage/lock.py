@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from holdfast.errors import SessionBusy
-from holdfast.storage.files import File, Files, read_whole, write_errors
+from holdfast.storage.files import File, Files, make_folders, read_whole, write_errors
 from holdfast.storage.host import boot_id, host_name
 
 
@@ -27,7 +27,11 @@ class Lock:
     def _take(self, files: Files, path: Path, session: str) -> File:
         while True:
             with write_errors(path):
-                file = files.open(path, write=True, create=True)
+                try:
+                    file = files.open(path, write=True, create=True)
+                except FileNotFoundError:
+                    make_folders(files, path.parent)  # who had it found nothing recorded, and has just removed the folder
+                    continue
             try:
                 with write_errors(path):
                     if not file.lock():

@@ -8,7 +8,7 @@ from zlib import crc32
 import msgspec
 
 from holdfast.errors import Corrupted, DiskFull, InvalidValue, WriteFailed
-from holdfast.records import Checkpoint, Flushed, Record, Superseded, encode_into, encode_record
+from holdfast.records import Checkpoint, Flushed, Record, Superseded, encode_into, encode_lines, encode_record
 from holdfast.storage.files import Files, failure, make_folders, replace_file
 from holdfast.storage.lines import (
     FORMAT_VERSION,
@@ -16,6 +16,7 @@ from holdfast.storage.lines import (
     Header,
     Predecessor,
     close_line,
+    header_line,
     join_line,
     largest_field,
     read_closes,
@@ -80,10 +81,9 @@ class LogWriter:
         self._is_power = durability == "power"
         self._use_map = use_map and not self._is_power
         self._max_segment_bytes = max_segment_bytes
-        self._highest = past.highest_segment
         self._tail: Tail = (past.last, 0, Closing(0, 0, past.last), None, chain)
         self._pending: Tail = self._tail  # what the tail is about to become; the same object between two appends
-        self._synced: Tail = self._tail
+        self._synced: Tail = (0, 0, Closing(0, 0, 0), None, 0)
         self._full: list[Segment] = []  # rolled segments that still have to be synced or closed
         self._bytes_before = 0
         self._line = bytearray()  # the one being appended
@@ -97,7 +97,7 @@ class LogWriter:
 
     @property
     def synced(self) -> int:
-        """Number of the last record of this attempt that is known to be on the disk."""
+        """Number of the last record that is known to be on the disk: of this attempt, or before it once that was synced."""
         return self._synced[0]
 
     @property
@@ -122,7 +122,7 @@ class LogWriter:
         encode_into(record, line)
         end = pos + len(line)
         if segment is None or end + _CLOSE_ROOM >= segment.limit:
-            self._append_lines([bytes(line)], "one", chain)
+            self._append_block(bytes(line), 1, chain, is_single=True)
             return n
         window, base = segment.window, segment.base
         if not n & 15:  # _CRC_EVERY
@@ -143,14 +143,15 @@ class LogWriter:
     def append_batch(self, records: Sequence[Record]) -> None:
         """Append many records with one write and one close. After a kill, those before the tear count."""
         if records:
-            lines, chain = self._number(records)
-            self._append_lines(lines, "batch", chain)
+            chain = self._number(records)
+            self._append_block(encode_lines(records)[:-1], len(records), chain)
 
     def append_group(self, records: Sequence[Record]) -> None:
         """Append records that stand or fall together, with one write and one close."""
         if records:
-            lines, chain = self._number(records)
-            self._append_lines([*map(join_line, lines[:-1]), lines[-1]], "group", chain)
+            chain = self._number(records)
+            lines = [encode_record(record) for record in records]
+            self._append_block(b"\n".join([*map(join_line, lines[:-1]), lines[-1]]), len(lines), chain)
 
     def close_lines(self, ts: int) -> None:
         """Make sure that the last line carries a close, by a `flushed` record where it does not."""
@@ -164,15 +165,29 @@ class LogWriter:
             self.end_sync(begun, run_sync(begun))
 
     def begin_sync(self, ts: int) -> Sync | None:
-        """What has to be synced now, for `run_sync` outside the recorder's lock; None where everything is."""
+        """What has to be synced now, for `run_sync` outside the recorder's lock; None where everything is. Each is followed by
+        end_sync or cancel_sync."""
         self._raise_failure()
-        if self._tail[3] is None or self._synced[0] == self.n:
+        current = self._tail[3]
+        if self._synced[0] == self.n:
+            return None
+        if current is None:
+            try:
+                self._sync_past()
+            except OSError as error:
+                raise self._fail(self._folder, error) from error
+            self._synced = self._tail
             return None
         self.close_lines(ts)
-        segments = (*(full for full in self._full if full.syncs_running == 0), self._tail[3])
+        segments = (*(full for full in self._full if full is not current), current)
         for segment in segments:
             segment.syncs_running += 1
         return Sync(segments, self._tail)
+
+    def cancel_sync(self, begun: Sync) -> None:
+        """A sync was interrupted: nothing is known of it, and the next one does it all."""
+        for segment in begun.segments:
+            segment.syncs_running -= 1
 
     def end_sync(self, begun: Sync, failed: tuple[Segment, OSError] | None) -> None:
         """Tell how a sync went. Where it failed, the segment is abandoned and everything since the last sync is repeated in
@@ -188,7 +203,7 @@ class LogWriter:
             self._abandon(segment, error)
             return
         for segment in begun.segments[:-1]:
-            if segment in self._full:
+            if segment in self._full and segment.syncs_running == 0:
                 self._full.remove(segment)
                 segment.close()
         if begun.target[0] > self._synced[0]:
@@ -220,48 +235,46 @@ class LogWriter:
 
     # How it is done --------------------------------------------------------------------------------------------------
 
-    def _number(self, records: Sequence[Record]) -> tuple[list[bytes], int]:
-        """Lines of records with their numbers, and the last n of the chain behind them."""
-        lines, chain = [], self._tail[4] if self._pending is self._tail else self._repair()[4]
-        for n, record in enumerate(records, self._tail[0] + 1):
+    def _number(self, records: Sequence[Record]) -> int:
+        """Give records their numbers and places in the chain; return the last n of the chain behind them."""
+        tail = self._tail if self._pending is self._tail else self._repair()
+        n, chain = tail[0], tail[4]
+        for record in records:
+            n += 1
             record.n = n
-            kind = type(record)
-            if record.top or kind is Superseded:
+            if record.top or type(record) is Superseded:
                 record.back = chain if chain != n - 1 else None
                 chain = n
-            elif kind is Checkpoint:
+            elif type(record) is Checkpoint:
                 record.back = chain
-            lines.append(encode_record(record))
-        return lines, chain
+        return chain
 
-    def _append_lines(self, lines: list[bytes], how: str, chain: int) -> None:
-        """The careful way, where room, rolling and closing are seen to. how: "one", "batch" or "group"."""
+    def _append_block(self, block: bytes, count: int, chain: int, *, is_single: bool = False) -> None:
+        """The careful way, where room, rolling and closing are seen to: `count` lines, without the last one's newline."""
         self._raise_failure()
-        if (longest := max(lines, key=len)) and len(longest) + _CLOSE_ROOM > MAX_LINE_BYTES:
-            raise InvalidValue(*largest_field(longest))
-        size = sum(map(len, lines)) + len(lines) + _CLOSE_ROOM
+        size = len(block) + _CLOSE_ROOM
+        if size > MAX_LINE_BYTES:
+            longest = max(block.split(b"\n"), key=len)
+            if len(longest) + _CLOSE_ROOM > MAX_LINE_BYTES:
+                raise InvalidValue(*largest_field(longest))
         segment = self._room(size)
         n, pos, closing, _, _ = self._tail
         closing = self._follow(segment, pos, closing)
-        last = n + len(lines)
+        last = n + count
         is_full = pos + size >= self._max_segment_bytes  # then the next record rolls, and a header builds on a close
         # Without a map each line is closed: another machine of a network file system, or one that cannot tell its boots
         # apart, recovers what stands under closes.
-        if how != "one" or not self._use_map or is_full or not last % _CLOSE_EVERY:
+        if not is_single or not self._use_map or is_full or not last & (_CLOSE_EVERY - 1):
             if self._is_power:
-                lines[-1] = stamp_synced(lines[-1], self._synced[0])
-            before = b"".join([line + b"\n" for line in lines[:-1]])
-            line, crc = close_line(lines[-1], crc32(before, closing.crc))
-            data = before + line
-            closing = Closing(crc, pos + len(data) + 1, last)
-        else:
-            data = lines[0]
-        self._pending = after = (last, pos + len(data) + 1, closing, segment, chain)
+                block = stamp_synced(block, self._synced[0])
+            block, crc = close_line(block, closing.crc)
+            closing = Closing(crc, pos + len(block) + 1, last)
+        self._pending = after = (last, pos + len(block) + 1, closing, segment, chain)
         try:
             # Only single lines go through the map: a kill may leave holes in what is being stored, and behind a hole
             # nothing whole may follow. A write leaves a part from the front.
-            if how != "one" or not segment.store(data, pos):
-                segment.write(data, pos)
+            if not is_single or not segment.store(block, pos):
+                segment.write(block, pos)
         except OSError as error:
             self._pending = self._tail
             raise self._fail(segment.path, error) from error
@@ -283,7 +296,7 @@ class LogWriter:
                 segment = self._begin()
             elif pos + _CLOSE_ROOM >= self._max_segment_bytes and closing.n == n:
                 segment = self._roll(segment)
-            segment.make_room(self._tail[1], size)
+            segment.make_room(self._tail[1], size, self._max_segment_bytes)
         except OSError as error:
             path = segment.path if segment is not None else self._folder
             full = failure(path, error)
@@ -292,9 +305,8 @@ class LogWriter:
             raise self._fail(path, error) from error
         return segment
 
-    def _begin(self) -> Segment:
-        """Open this attempt's first segment. What its header builds on is synced first."""
-        make_folders(self._files, self._folder, own=2)
+    def _sync_past(self) -> None:
+        """Sync what the last attempt left, and its names: it may only be flushed."""
         past = self._past
         for extent in past.extents:
             if extent.header.attempt == past.attempts:
@@ -303,15 +315,22 @@ class LogWriter:
                     file.sync()
                 finally:
                     file.close()
-        prev = None
         if past.extents:
             self._files.sync_folder(self._folder)
+
+    def _begin(self) -> Segment:
+        """Open this attempt's first segment. What its header builds on is synced first."""
+        make_folders(self._files, self._folder, own=2)
+        past = self._past
+        self._sync_past()
+        prev = None
+        if past.extents:
             last = past.extents[-1]
             prev = Predecessor(last.header.segment, last.end, last.last, f"{last.crc:08x}")
         if past.torn is not None:
             path, offset, data = past.torn
             replace_file(self._files, path.with_name(f"{path.stem}.torn-{offset}"), [data])
-        segment = self._next_segment(past.last, prev)
+        segment = self._next_segment(past.highest_segment + 1, past.last, prev)
         self._synced = self._tail
         return segment
 
@@ -320,70 +339,80 @@ class LogWriter:
         n, pos, closing, _, _ = self._tail
         if self._is_power:
             full.sync()
-            self._full = [segment for segment in self._full if segment.syncs_running]
-        if full not in self._full:
+            done = [segment for segment in self._full if not segment.syncs_running and segment is not full]
+            self._full = [segment for segment in self._full if segment not in done]
+            for segment in done:
+                segment.close()
+        if full not in self._full:  # it may be, from a roll that the disk was too full for
             self._full.append(full)
-        segment = self._next_segment(n, Predecessor(full.header.segment, pos, n, f"{closing.crc:08x}"))
+        number = full.header.segment
+        segment = self._next_segment(number + 1, n, Predecessor(number, pos, n, f"{closing.crc:08x}"))
         self._bytes_before += pos
         if self._is_power:
             self._synced = self._tail
         return segment
 
-    def _next_segment(self, n: int, prev: Predecessor | None) -> Segment:
-        self._highest += 1  # first: a file that could not be finished keeps its number
+    def _next_segment(self, number: int, n: int, prev: Predecessor | None, block: bytes = b"", count: int = 0) -> Segment:
+        """Make a segment, with `count` unclosed lines to begin with where there is a block, and go on in it. In one step: an
+        exception leaves the log where it was."""
         header = Header(
             format=FORMAT_VERSION,
             session=self._session,
             writer=self._folder.name,
-            segment=self._highest,
+            segment=number,
             attempt=self._attempt,
             boot=self._boot,
             durability=self._durability,
             first=n + 1,
             prev=prev,
         )
-        path = segment_path(self._folder, self._highest)
-        segment = Segment(self._files, path, header, use_map=self._use_map, presync=self._is_power)
-        self._pending = self._tail = _start_of(segment, self._tail[4])
+        crc = header_line(header)[1]
+        if block:
+            block, crc = close_line(block, crc)
+            block += b"\n"
+        path = segment_path(self._folder, number)
+        segment = Segment(path, header, use_map=self._use_map, presync=self._is_power, content=block)
+        end = segment.header_end + len(block)
+        self._pending = after = (n + count, end, Closing(crc, end, n + count), segment, self._tail[4])
+        try:
+            segment.create(self._files)
+        except OSError:
+            self._pending = self._tail
+            raise
+        self._tail = after
         return segment
 
     def _repair(self) -> Tail:
-        """An append was interrupted between its two last steps: its bytes are there in full, or not at all."""
+        """Something was interrupted between its two last steps: its bytes, or its file, are there in full or not at all."""
         _, pos, _, segment, _ = self._tail
         pending = self._pending
-        if pending[3] is not segment or (segment is not None and segment.read(pos, pending[1]).strip(b"\n")):
+        if pending[3] is not segment:
+            is_there = pending[3] is not None and self._files.exists(pending[3].path)
+        else:
+            is_there = segment is not None and bool(segment.read(pos, pending[1]).strip(b"\n"))
+        if is_there:
             self._tail = pending
         self._pending = self._tail
         return self._tail
 
     def _abandon(self, segment: Segment, error: OSError) -> None:
         """Repeat everything since the last sync in a new segment, as the kernel may have dropped it here."""
-        since = self._synced if self._synced[3] is segment else _start_of(segment, 0)
-        chain = self._tail[4]
+        since = self._synced if self._synced[3] is segment else _start_of(segment)
         try:
             lines = _read_back(segment, since, self._tail)
             n, pos, closing, _, _ = since
-            self._full.append(segment)
-            fresh = self._next_segment(n, Predecessor(segment.header.segment, pos, n, f"{closing.crc:08x}"))
+            number = segment.header.segment
+            prev = Predecessor(number, pos, n, f"{closing.crc:08x}")
+            self._next_segment(number + 1, n, prev, b"\n".join(lines), len(lines))
             self._bytes_before += pos
-            if lines:
-                data = b"".join([line + b"\n" for line in lines[:-1]])
-                last, crc = close_line(lines[-1], crc32(data, fresh.header_crc))
-                data += last
-                fresh.make_room(fresh.header_end, len(data))
-                fresh.write(data, fresh.header_end)
-                fresh.sync()
-                end = fresh.header_end + len(data) + 1
-                last_n = n + len(lines)
-                self._pending = self._tail = (last_n, end, Closing(crc, end, last_n), fresh, chain)
             self._synced = self._tail
-            self._full.remove(segment)
             segment.close()
         except (OSError, Corrupted) as second:
             raise self._fail(segment.path, error) from second
 
     def _fail(self, path: Path, error: OSError) -> WriteFailed:
-        self.failure = failure(path, error)
+        """A failure for good, a full disk too: it came where space had been taken."""
+        self.failure = WriteFailed(path, error.strerror or type(error).__name__)
         return self.failure
 
     def _raise_failure(self) -> None:
@@ -401,9 +430,9 @@ def run_sync(begun: Sync) -> tuple[Segment, OSError] | None:
     return None
 
 
-def _start_of(segment: Segment, chain: int) -> Tail:
+def _start_of(segment: Segment) -> Tail:
     n = segment.header.first - 1
-    return (n, segment.header_end, Closing(segment.header_crc, segment.header_end, n), segment, chain)
+    return (n, segment.header_end, Closing(segment.header_crc, segment.header_end, n), segment, 0)
 
 
 def _read_back(segment: Segment, since: Tail, tail: Tail) -> list[bytes]:

@@ -1,5 +1,6 @@
 """One segment file that is being written: pre-written newlines, a map over its end, and syncs."""
 
+import errno
 import mmap
 from pathlib import Path
 
@@ -9,61 +10,86 @@ from holdfast.storage.lines import Header, header_line
 FIRST_GROWTH_BYTES = 64 << 10
 LARGEST_GROWTH_BYTES = 4 << 20
 _POPULATE_BYTES = 64 << 10
-_NEWLINES = b"\n" * FIRST_GROWTH_BYTES
 
 
 class Segment:
-    """A new segment file: made, its header written and synced, its name synced too.
+    """One segment file. `create` makes it; nothing is on the disk before.
 
     Space is taken ahead by writing newlines, so that a full disk shows up before a record is accepted. With
-    `presync` (durability power) that space is synced as it is taken, so that a later sync moves data only. After an
-    OSError in making it, the file is gone again.
+    `presync` (durability power) that space is synced as it is taken, so that a later sync moves data only.
+    content: closed lines with their newlines that the segment begins with, behind its header.
     """
 
-    def __init__(self, files: Files, path: Path, header: Header, *, use_map: bool, presync: bool) -> None:
-        line, self.header_crc = header_line(header)
-        self.path, self.header, self.header_end = path, header, len(line)
-        self._use_map, self._presync = use_map, presync
+    def __init__(self, path: Path, header: Header, *, use_map: bool, presync: bool, content: bytes = b"") -> None:
+        self._first_line, self.header_crc = header_line(header)
+        self.path, self.header, self.header_end = path, header, len(self._first_line)
+        self._content, self._use_map, self._presync = content, use_map, presync
         self._growth = FIRST_GROWTH_BYTES
         self.window: Window | None = None
         self.base = 0  # offset of the window's first byte
         self.limit = 0  # lines that end before this offset can go through the window
-        self._window_end = 0
+        self._populated = self._window_end = 0
         self.syncs_running = 0  # by threads outside the recorder's lock: such a file is not closed
-        self._file: File = files.open(path, write=True, create=True, exclusive=True)
-        try:
-            space = line + _NEWLINES[len(line) :]
-            self._file.write(space, 0)
-            self.filled = len(space)
-            self._file.sync()
-            files.sync_folder(path.parent)
-        except BaseException:
-            self._file.close()
-            files.unlink(path)
-            raise
+        self._sync_failure: OSError | None = None
+        self._file: File | None = None
 
-    def make_room(self, pos: int, size: int) -> None:
-        """Take space for `size` bytes and a newline at pos. After an OSError nothing has changed that counts."""
+    @property
+    def file(self) -> File:
+        """The open file; OSError where there is none."""
+        if self._file is None:
+            raise OSError(errno.EBADF, "the segment is closed", str(self.path))
+        return self._file
+
+    def create(self, files: Files) -> None:
+        """Make the file: under another name, synced, then renamed and its name synced. A segment that has its name is whole.
+
+        After an OSError there is none.
+        """
+        temporary = self.path.with_name(f".{self.path.name}.tmp")
+        space = self._first_line + self._content
+        space += b"\n" * max(1, FIRST_GROWTH_BYTES - len(space))
+        try:
+            self._file = files.open(temporary, write=True, create=True)
+            self._file.truncate(0)
+            self._file.write(space, 0)
+            self._file.sync()
+            files.rename(temporary, self.path)
+            files.sync_folder(self.path.parent)
+        except OSError:
+            self.close()
+            for path in (temporary, self.path):
+                if files.exists(path):
+                    files.unlink(path)
+            raise
+        self.filled = len(space)
+        self._content = b""
+
+    def make_room(self, pos: int, size: int, up_to: int) -> None:
+        """Take space for `size` bytes and a newline at pos; single lines may go through the map up to `up_to`.
+
+        After an OSError nothing has changed that counts.
+        """
         end = pos + size + 1
         while self.filled < end:
             chunk = min(self._growth, LARGEST_GROWTH_BYTES)
-            self._file.write(b"\n" * chunk, self.filled)
+            self.file.write(b"\n" * chunk, self.filled)
             self.filled += chunk
             self._growth = 2 * chunk
             if self._presync:
-                self._file.sync()
+                self.file.sync()
         if self._use_map and end > self._window_end:
             base = pos // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
-            window = self._file.map(base, self.filled - base)
+            window = self.file.map(base, self.filled - base)
             old, self.window = self.window, window
-            self.base, self._window_end, self.limit = base, self.filled, base
+            self.base, self._window_end, self._populated = base, self.filled, base
             if old is not None:
                 old.close()
-        if self.window is not None and end > self.limit:
+        if self.window is not None and end > self._populated:
             # Page faults are taken in stretches: one by one they would be felt in single records.
-            length = min(max(_POPULATE_BYTES, end - self.limit), self._window_end - self.limit)
-            self.window.populate(self.limit - self.base, length)
-            self.limit += length
+            length = min(max(_POPULATE_BYTES, end - self._populated), self._window_end - self._populated)
+            self.window.populate(self._populated - self.base, length)
+            self._populated += length
+        self.limit = min(self._populated, up_to)
 
     def store(self, line: bytes, pos: int) -> bool:
         """Put one line through the window, without a system call. False where it does not fit, and nothing was done."""
@@ -75,31 +101,39 @@ class Segment:
 
     def write(self, data: bytes, pos: int) -> None:
         """Write into space that make_room took. A kill leaves a part from the front, as the map does not promise."""
-        self._file.write(data, pos)
+        self.file.write(data, pos)
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes from start to end, from the window where it holds them."""
         if self.window is not None and start >= self.base and end <= self._window_end:
             return self.window[start - self.base : end - self.base]
-        return self._file.read(end - start, start)
+        return self.file.read(end - start, start)
 
     def sync(self) -> None:
-        """fdatasync. Never to be called again after it failed: the kernel may have dropped the pages."""
-        self._file.sync()
+        """fdatasync. Once failed, it fails for ever: the kernel may have dropped the pages, and a second call would succeed."""
+        if self._sync_failure is not None:
+            raise self._sync_failure
+        try:
+            self.file.sync()
+        except OSError as error:
+            self._sync_failure = error
+            raise
 
     def trim(self, pos: int) -> None:
         """Give back the newlines behind pos."""
         self._drop_window()
-        self._file.truncate(pos)
+        self.file.truncate(pos)
         self.filled = pos
 
     def close(self) -> None:
-        """Let go of the file and its map."""
+        """Let go of the file and its map. A second call does nothing."""
         self._drop_window()
-        self._file.close()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
     def _drop_window(self) -> None:
         window, self.window = self.window, None
-        self.limit = self._window_end = 0
+        self.limit = self._populated = self._window_end = 0
         if window is not None:
             window.close()
