@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 MAX_DEPTH = 200
 _TAG = "$t"
 _MIN, _MAX = -(2**63), 2**63 - 1
+_SMALL = 16  # entries of a dict up to which one loop is the quickest way to look at all
 # dtype kind → what a scalar of it is stored as
 _SCALARS = {"b": bool, "i": int, "u": int, "f": float, "c": complex, "m": int, "M": int, "S": bytes, "U": str}
 _json, _sorted_json = msgspec.json.Encoder(), msgspec.json.Encoder(order="sorted")
@@ -115,7 +116,9 @@ def _sort_pairs(tree: Any) -> Any:
 
 
 def _is_flat(value: dict[Any, Any]) -> bool:
-    """True for a dict of plain leaves under plain ASCII keys: the common case, decided in one loop."""
+    """True for a dict of plain leaves under plain keys: the common case, decided in one loop, or in none for a large one."""
+    if len(value) > _SMALL and _has_plain_keys(value) and _is_plain_row(value.values()):
+        return True
     for key, item in value.items():
         if type(key) is not str or not key.isascii() or key == _TAG:
             return False

@@ -10,6 +10,7 @@ HoldfastError
 ├── StorageError              files and disks
 │   ├── WriteFailed           bytes could not be made durable
 │   │   └── DiskFull          … because there is no space
+│   ├── ReadFailed            a file could not be read
 │   ├── Corrupted             stored bytes are not what was written
 │   ├── NewerFormat           written by a newer version of Holdfast
 │   └── WorkspaceUnusable     the workspace cannot be used at all
@@ -93,6 +94,17 @@ class DiskFull(WriteFailed):
             f"{self.path}: {self.reason}. Every record accepted before this is intact; "
             'free some space and go on, or open the session with on_full="wait".'
         )
+
+
+class ReadFailed(StorageError):
+    """A file could not be read. Nothing was changed."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path, self.reason = path, reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}. Nothing was changed by reading; fix the cause, then run the same line again."
 
 
 class Corrupted(StorageError):

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, WorkspaceUnusable
 from holdfast.reading import verify as verifying
 from holdfast.reading.catalog import Manifest as SessionInfo
 from holdfast.reading.catalog import closed_with, describe_session, list_sessions, provenance_of
@@ -52,7 +53,8 @@ class Workspace:
 
     def sessions(self) -> list[SessionInfo]:
         """Every session in which something was recorded, newest first."""
-        return list_sessions(self._files, self.root)
+        with self._readable():
+            return list_sessions(self._files, self.root)
 
     def session(self, name: str) -> SessionInfo:
         """One session."""
@@ -154,7 +156,15 @@ class Workspace:
         return care.delete_session(self._folder(name))
 
     def _folder(self, name: str) -> SessionFolder:
-        return care.find_session(self._files, self.root, name)
+        with self._readable():
+            return care.find_session(self._files, self.root, name)
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WorkspaceUnusable(self.root, error.strerror or type(error).__name__) from error
 
     def _reader(self, name: str) -> LogReader:
         return LogReader(self._files, self._folder(name).log, boot_id())

@@ -153,8 +153,8 @@ def test_a_loss_that_is_nan_or_infinite_is_recorded_and_matched(tmp_path: Path) 
         return None
 
     assert_goes_on_equal(program, tmp_path, [6, 2])
-    stored = [codec.decode(fields["values"]) for fields in canonical(tmp_path / "killed")]
-    assert repr([values["loss"] for values in stored]) == "[1.0, inf, nan, -inf, -0.0, nan]"  # type: ignore[index,call-overload]
+    stored = [codec.decode(fields["values"]["loss"]) for fields in canonical(tmp_path / "killed")]
+    assert repr(stored) == "[1.0, inf, nan, -inf, -0.0, nan]"
 
 
 @pytest.mark.parametrize("kills", [[2], [6], [9, 2], [3, 3, 5, 5]])
@@ -162,7 +162,11 @@ def test_generators_drawn_before_the_loop_go_on_where_they_were(tmp_path: Path, 
     def program(root: Path, tick: Tick) -> object:
         random.seed(1)
         np.random.seed(2)
-        passed = {"generator": np.random.default_rng(3), "state": np.random.RandomState(4), "python": random.Random(5)}
+        passed: dict[str, Any] = {
+            "generator": np.random.default_rng(3),
+            "state": np.random.RandomState(4),
+            "python": random.Random(5),
+        }
         drawn: list[Any] = []
         with holdfast.session("run", root=root, track=passed) as run:
             run.note(f"{random.random()} {np.random.rand()} {passed['generator'].normal()}")
@@ -286,7 +290,7 @@ def test_a_finished_run_is_finished_and_changes_nothing_when_it_is_run_again(tmp
     before = digest(tmp_path), len(everything(tmp_path))
 
     def again() -> object:
-        counter, stepped = Counter(), []
+        counter, stepped = Counter(), list[int]()
         with holdfast.session("run", root=tmp_path, track={"counter": counter}) as run:
             was_finished = run.finished
             run.note("begin")
@@ -380,8 +384,8 @@ def stages(root: Path, tick: Tick, calls: Callable[[str], object] = lambda name:
         run.token(f"{name}-b")
         return name, counter.value
 
+    results: list[Any] = []
     with holdfast.session("run", root=root, track={"counter": counter}) as run:
-        results = []
         for name in ("load", "clean", "clean", "train"):
             tick()
             results.append(run.step(name, stage, name, run))
@@ -464,7 +468,7 @@ def test_a_step_whose_name_holds_a_slash_is_found_by_its_occurrence(tmp_path: Pa
             for part in range(6):
                 tick()
                 name = f"data/{part % 2}"
-                run.step(name, lambda part=part: counter.advance(part) + dice.randrange(10))  # type: ignore[misc]
+                run.step(name, lambda part=part: counter.advance(part) + dice.randrange(10))
         return counter.value, dice.random()
 
     assert_goes_on_equal(program, tmp_path, kills)
@@ -1026,12 +1030,12 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_notice(tmp_path: Path, broke
     kill(lambda: arrays_run(root, Fuse(8)))
     for number in range(3, 3 - broken, -1):
         damage(root, number)
-    notices, *values = result_of(lambda: arrays_run(root))  # type: ignore[misc]
+    notices, *values = result_of(lambda: arrays_run(root))
     assert len(notices) == broken
     assert notices[0].startswith("checkpoint 3 (record ")
     assert "is passed over" in notices[0]
     assert "SHA-256 differs" in notices[0]
-    _, *expected = result_of(lambda: arrays_run(tmp_path / "whole"))  # type: ignore[misc]
+    _, *expected = result_of(lambda: arrays_run(tmp_path / "whole"))
     assert values == expected
     assert digest(root) == digest(tmp_path / "whole")
     resumed = [fields for fields in everything(root) if fields["kind"] == "resumed"]
@@ -1078,7 +1082,7 @@ def test_a_fork_goes_on_from_its_checkpoint_and_changes_nothing_of_the_old_sessi
                 run.metric(total=float(arrays.moving.sum()))
         return steps, float(arrays.fixed.sum()), float(arrays.moving.sum())
 
-    steps, *values = result_of(go_on)  # type: ignore[misc]
+    steps, *values = result_of(go_on)
     assert steps == [4, 5, 6, 7]
     assert values == list(expected[1:])
     assert workspace.digest("second") == workspace.digest("run")

@@ -165,6 +165,6 @@ def test_a_finished_run_that_is_started_again_records_nothing(
     before = {path: path.read_bytes() for path in trial.root.rglob("*") if path.is_file()}
     assert trial.start(NOBODY).status == 0
     assert {path: path.read_bytes() for path in trial.root.rglob("*") if path.is_file()} == before
-    assert trial.start(Plan(by="itself", record=90)).status == -signal.SIGKILL
+    assert trial.start(Plan(by="itself", record=20)).status == -signal.SIGKILL
     trial.check_end()
     assert not trial.problems, told(trial)

@@ -238,7 +238,7 @@ def everything(sample: Sample) -> None:
         run.emission("a \udfff")
         with run.lane("outside"):
             run.note("top-level, in a lane")
-        run.once("clock", lambda attempt=attempt: {"now": attempt})
+        run.once("clock", functools.partial(dict, now=attempt))
         for step in run.loop(5, checkpoint_every=2):
             box.state = {"attempt": attempt, "step": step}
             run.metric(step=step, loss=0.5 if step < 3 else attempt / 4)
@@ -283,13 +283,17 @@ def arrays(sample: Sample) -> None:
 
 def rolled(sample: Sample) -> None:
     """Several segments, one of them abandoned after a failed sync and repeated in the next one."""
-    files = FailingFiles(RealFiles(), operation="sync", nth=7, error=errno.EIO, role="log/main/")
+    files = FailingFiles(RealFiles(), operation="sync", nth=0, error=errno.EIO, role="log/main/")
     with patch("holdfast.sessions.opening.LogWriter", functools.partial(LogWriter, max_segment_bytes=1500)):
         run = sample.start("rolled", files=files)
         for step in run.loop(6, checkpoint_every=3):
             for index in range(8):
                 run.token(f"t{step}-{index}", z=index / 8)
             run.flush("synced")
+            if step == 2:
+                run.token("in a segment that is given up")
+                files._nth = files.calls["sync"] + 1
+                run.flush("synced")
         sample.states.update({number: describe({}) for number in (1, 2)})
         run.close()
 
@@ -311,22 +315,40 @@ def forked(sample: Sample) -> None:
             run.close()
 
 
-SAMPLES: dict[str, Callable[[Sample], None]] = {
-    made.__name__: made for made in (closed, killed, batch, power, powerloss, everything, arrays, rolled, forked)
-}
+def rewound(sample: Sample) -> None:
+    """A run that was set back to a checkpoint, and went on to an end of another length."""
+    for length in (6, 4):
+        box = Box({"step": 0})
+        run = sample.start("rewound", track={"box": box}, allow_change="loop")
+        for step in run.loop(length, checkpoint_every=2):
+            box.state = {"step": step}
+            run.metric(step=step)
+            if step % 2:
+                sample.state(step // 2 + 1 if length == 6 else 4, {"box": box.state})
+        run.close()
+        if length == 6:
+            holdfast.Workspace(sample.root).rewind("rewound", at=1)
+
+
+SAMPLES: tuple[Callable[[Sample], None], ...] = (
+    *(closed, killed, batch, power, powerloss),
+    *(everything, arrays, rolled, forked, rewound),
+)
 
 
 def make_fixtures(target: Path) -> None:
     """Make all samples: sessions/NAME in `target`, and expected/NAME.json beside it."""
     (target / "expected").mkdir(parents=True)
-    for name, make in SAMPLES.items():
+    for make in SAMPLES:
         with tempfile.TemporaryDirectory() as scratch, fixed_surroundings():
             sample = Sample(Path(scratch))
             make(sample)
             for session in sorted((sample.root / "sessions").iterdir()):
                 _take(session, target / "sessions" / session.name)
                 expected = _expected(target, session.name, sample)
-                (target / "expected" / f"{session.name}.json").write_text(json.dumps(expected, indent=1) + "\n", encoding="utf-8")
+                (target / "expected" / f"{session.name}.json").write_text(
+                    json.dumps(expected, indent=1) + "\n", encoding="utf-8"
+                )
 
 
 def _take(session: Path, target: Path) -> None:
@@ -358,6 +380,7 @@ def _expected(root: Path, name: str, sample: Sample) -> dict[str, Any]:
                 "n": info.n,
                 "position": info.position,
                 "released": info.released,
+                "dead": info.dead,
                 "state": None if info.released else sample.states[info.number],
             }
             for info in list_checkpoints(reader, lambda record: None)

@@ -24,7 +24,8 @@ def describe(value: Any) -> str:
     if kind.__name__ == "Tensor":
         return f"tensor {_tensor(value)}"
     if kind.__name__ in ("ndarray", "Array"):
-        return f"ndarray {value.dtype if isinstance(value.dtype, str) else value.dtype.str} {list(value.shape)} {value.tobytes().hex()}"
+        dtype = value.dtype if isinstance(value.dtype, str) else value.dtype.str
+        return f"ndarray {dtype} {list(value.shape)} {value.tobytes().hex()}"
     if hasattr(value, "dtype"):
         return _scalar(value)
     return f"{kind.__name__} {value!r}"
@@ -44,4 +45,5 @@ def _tensor(value: Any) -> str:
         return f"{value.dtype} {list(value.shape)} {value.tobytes().hex()}"
     import torch
 
-    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)} {bytes(value.contiguous().view(torch.uint8).numpy()).hex()}"
+    data = bytes(value.contiguous().view(torch.uint8).numpy())
+    return f"{str(value.dtype).removeprefix('torch.')} {list(value.shape)} {data.hex()}"

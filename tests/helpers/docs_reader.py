@@ -21,8 +21,18 @@ BOOKKEEPING = {"opened", "resumed", "superseded", "checkpoint", "released", "clo
 VOLATILE = {"n", "ts", "back", "info", "join", "synced", "crc"}
 HEADER = {"kind", "format", "session", "writer", "segment", "attempt", "boot", "durability", "first", "prev", "crc"}
 SAFETENSORS = {
-    **{"BOOL": "|b1", "I8": "|i1", "I16": "<i2", "I32": "<i4", "I64": "<i8", "F16": "<f2", "F32": "<f4", "F64": "<f8"},
-    **{"U8": "|u1", "U16": "<u2", "U32": "<u4", "U64": "<u8"},
+    "BOOL": "|b1",
+    "F16": "<f2",
+    "F32": "<f4",
+    "F64": "<f8",
+    "I8": "|i1",
+    "I16": "<i2",
+    "I32": "<i4",
+    "I64": "<i8",
+    "U8": "|u1",
+    "U16": "<u2",
+    "U32": "<u4",
+    "U64": "<u8",
 }
 
 
@@ -332,6 +342,9 @@ class Session:
         return found
 
     def _is_dead(self, record: dict[str, Any]) -> bool:
+        rewinds = [(other["n"], other["rewound"]) for other in self.records if "rewound" in other]
+        if any(to < record["n"] < n for n, to in rewinds):
+            return True
         for n, span in self.superseded():
             reached = record["position"]["main"]
             behind = record.get("behind", {}).get(span.get("lane", ""))

@@ -1,6 +1,5 @@
 """What a program calls to record something: one method a kind of record."""
 
-import hashlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -54,7 +53,7 @@ class Face:
             Emission(
                 text=shown,
                 raw=raw,
-                tokens=self._stored(fields.listed(tokens), "emission.tokens"),
+                tokens=self._stored(fields.listed(tokens, "emission.tokens"), "emission.tokens"),
                 z=fields.coordinate(z, "emission.z"),
                 phase=fields.name(phase, "emission.phase"),
                 quality=fields.number(quality, "emission.quality"),
@@ -115,6 +114,7 @@ class Face:
 
         The content is copied and synced before the record is made. Where the file came from stands in `info`.
         """
+        self._recorder.raise_stopped()
         source = Path(path)
         with write_errors(source):
             sha256, size = self._copy(source)
@@ -132,6 +132,8 @@ class Face:
 
     def _copy(self, source: Path) -> tuple[str, int]:
         """Hash a file, and copy it where its content is not there yet."""
+        import hashlib  # here: few runs record files, and it takes a while to import
+
         file = self._files.open(source)
         try:
             size, digest = file.size(), hashlib.sha256()

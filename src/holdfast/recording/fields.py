@@ -38,10 +38,10 @@ def tokens_record(
     texts_or_ids: Iterable[str | int | bytes], columns: Mapping[str, Any], info: Mapping[str, Any] | None
 ) -> Tokens:
     """A batch's record. Columns have the length of the batch; NumPy arrays are taken as lists."""
-    tokens = [codec.encode(plain_number(value), f"tokens[{index}]") for index, value in enumerate(listed(texts_or_ids))]
+    tokens = [_token_in_batch(value, index) for index, value in enumerate(listed(texts_or_ids, "tokens"))]
     taken: dict[str, Any] = {}
     for column, values in columns.items():
-        entries = listed(values)
+        entries = listed(values, f"tokens.{column}")
         if len(entries) != len(tokens):
             raise InvalidValue(f"tokens.{column}", f"it has {len(entries)} values for {len(tokens)} tokens")
         if column == "z":
@@ -50,13 +50,24 @@ def tokens_record(
     return Tokens(tokens=tokens, columns=taken, info=stored(info, "info", snapshot=True))
 
 
+def _token_in_batch(value: object, index: int) -> Any:
+    value = plain_number(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | bytes):
+        raise InvalidValue(f"tokens[{index}]", _not_a_token(value))
+    return codec.encode(value, f"tokens[{index}]")
+
+
+def _not_a_token(value: object) -> str:
+    return f"a token is a string, an int id or bytes, and this is {type(value).__name__}"
+
+
 def token_value(value: object, path: str) -> tuple[Any, str | None]:
     """A token as it stands in the record, and its raw form where it holds lone surrogates."""
     value = plain_number(value)
     if isinstance(value, str):
         return text_value(str(value), path)
     if isinstance(value, bool) or not isinstance(value, int | bytes):
-        raise InvalidValue(path, f"a token is a string, an int id or bytes, and this is {type(value).__name__}")
+        raise InvalidValue(path, _not_a_token(value))
     return codec.encode(value, path), None
 
 
@@ -87,11 +98,11 @@ def coordinate(z: object, path: str = "z") -> float | None:
 
 def name(value: object, path: str) -> str | None:
     """A name (phase, source); an enumeration's member counts as its value."""
-    if value is None or type(value) is str:
-        return text_value(value, path)[0] if value is not None else None
+    if value is None:
+        return None
     inner = getattr(value, "value", value)
     if isinstance(inner, str):
-        return str(inner)
+        return text_value(inner, path)[0]
     raise InvalidValue(path, f"this is a text, and {type(value).__name__} came")
 
 
@@ -134,8 +145,9 @@ def plain_number(value: object) -> object:
     return value
 
 
-def listed(values: Any) -> list[Any]:
+def listed(values: Any, path: str) -> list[Any]:
     """A column as a list."""
-    if isinstance(values, str | bytes):
-        raise InvalidValue("tokens", "a batch is a list of tokens, and one text came; record it with run.token")
-    return list(values.tolist() if hasattr(values, "tolist") else values)
+    found = values.tolist() if hasattr(values, "tolist") else values
+    if isinstance(found, str | bytes) or not isinstance(found, Iterable):
+        raise InvalidValue(path, f"this is a list with an entry for each token, and one {type(values).__name__} came")
+    return list(found)

@@ -40,7 +40,7 @@ class SavePolicy(msgspec.Struct, frozen=True, kw_only=True):
             if not isinstance(count, int) or count < 1:
                 raise InvalidSetting(f"{name}={count!r} is a number of records between two flushes, at least 1")
         for name, seconds in (("seconds", self.seconds), ("checkpoint", self.checkpoint)):
-            if seconds is not None and not seconds > 0:
+            if seconds is not None and (not isinstance(seconds, int | float) or not seconds > 0):
                 raise InvalidSetting(f"{name}={seconds!r} is a number of seconds above 0")
 
     @property

@@ -90,7 +90,8 @@ class Recorder:
         self.top = True  # whether the program is outside every loop and step
         self.failure: HoldfastError | None = None  # of a write: raised by every further call
         self.ended: HoldfastError | None = None  # closed, or a forked child
-        self.capturing = 0  # the thread that is copying state, which must not record
+        self.capturing = 0  # the thread that is copying state, or bringing it back, which must not record
+        self._captured_by: str | None = None
         self.matched = self.stalls = 0
         self.samples, self.flushes, self.syncs = Samples(), Samples(), Samples()
         self.spent_ns = 0  # in everything but the short way, which is sampled
@@ -295,9 +296,10 @@ class Recorder:
         """Whether this thread opened the session, and is in no lane."""
         return get_ident() == self._owner and current_lane.get() is None
 
-    def capture(self, is_on: bool) -> None:
-        """While state is being copied, its thread must not record."""
-        self.capturing = get_ident() if is_on else 0
+    def capture(self, what: str | None) -> None:
+        """While a state_dict or load_state_dict runs (None: no more), its thread must not record."""
+        self.capturing = get_ident() if what else 0
+        self._captured_by = what
         self.open_gate()
 
     # Where it stands ---------------------------------------------------------------------------------------------------
@@ -350,7 +352,8 @@ class Recorder:
     def _place(self, record: Record) -> None:
         """Time, lane and top of a record."""
         if get_ident() == self.capturing:
-            raise InvalidValue("state_dict", "it recorded something while its state was being copied, which would never end")
+            doing = "copied, which would never end" if self._captured_by == "state_dict" else "brought back"
+            raise InvalidValue(str(self._captured_by), f"it recorded something while its state was being {doing}")
         lane, record.top = self.place()
         record.lane = lane or None
         record.ts = self.now()
@@ -372,6 +375,7 @@ class Recorder:
         """Do it, then what signal handlers recorded meanwhile. The lock is held, and nothing is under way."""
         self.busy = True
         try:
+            self.log.settle()
             return work()
         finally:
             try:
@@ -490,7 +494,7 @@ class Recorder:
         if self._flushing is not None:  # interrupted: between the write and what follows it, or before
             n, count = self._flushing
             self._flushing = None
-            if self.log.n > n:
+            if self.log.settle()[0] > n:
                 del buffer[:count]
         if not buffer:
             return

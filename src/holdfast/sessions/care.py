@@ -10,6 +10,7 @@ import msgspec
 from holdfast.errors import SessionNotFound, UsageError
 from holdfast.reading.catalog import rebuild_manifest
 from holdfast.reading.view import superseded_records
+from holdfast.recording.fields import text_value
 from holdfast.records import Annotated, Checkpoint, Closed, Range, Superseded
 from holdfast.sessions import fork as forking
 from holdfast.sessions.checkpoints import CheckpointStore
@@ -80,12 +81,13 @@ def rewind_session(folder: SessionFolder, number: int) -> None:
 
 def annotate_session(folder: SessionFolder, text: str) -> None:
     """Append a remark to the log. The run itself, and its digest, stay what they are."""
+    shown, _ = text_value(text, "note.text")
     with _held(folder) as past:
         reader = LogReader(folder.files, folder.log, host.boot_id(), past)
         point = find_resume_point(reader, lambda _: None)
         log = _writer(folder, folder.name, past, point.chain)
         before = point.closed if reader.find(past.last).startswith(b'{"kind":"closed"') else None
-        log.append_batch([Annotated(ts=_now(), text=text)])
+        log.append_batch([Annotated(ts=_now(), text=shown)])
         status, reason = (before.status, before.reason) if before else ("interrupted", "the process was killed")
         log.close(Closed(ts=_now(), status=status, reason=reason, to=before.to if before else None))
         _update_manifest(folder, folder.name)
@@ -122,8 +124,6 @@ def delete_session(folder: SessionFolder) -> DeletePlan:
     with _locked(folder):
         gone = folder.path.with_name(f".{folder.name}.deleted")
         _remove(files, gone)  # of a deletion that was killed
-        if files.exists(gone):  # a deletion of a session of that name was killed
-            _remove(files, gone)
         files.rename(folder.path, gone)
         files.sync_folder(gone.parent)
         _remove(files, gone)

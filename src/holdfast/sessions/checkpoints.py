@@ -1,18 +1,21 @@
 """Checkpoints: what is copied, where it is kept, and whether it is still what was written (docs/format.md, "Checkpoints")."""
 
-import hashlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from holdfast import codec
 from holdfast.engine import Stateful
 from holdfast.errors import Corrupted, InvalidValue
+from holdfast.recording import fields
 from holdfast.records import Checkpoint, StoredFile
-from holdfast.sessions import generators
+from holdfast.sessions import generators, options
 from holdfast.storage.files import Files, failure, make_folders, read_whole, write_synced
+
+if TYPE_CHECKING:
+    import hashlib
 
 INLINE_BYTES = 64 << 10
 _STATE, _ARRAYS = "state.json", "arrays.safetensors"
@@ -23,9 +26,11 @@ class Tracked:
     """The objects whose state is the run's, by name. Refuses at once what cannot be stored, by the path of the field."""
 
     def __init__(self, track: Mapping[str, Any] | None) -> None:
-        self.objects: dict[str, Any] = dict(track or {})
+        self.objects: dict[str, Any] = options.mapping("track", track)
         for name, value in self.objects.items():
-            if not (generators.is_generator(value) or isinstance(value, Stateful)):
+            if not isinstance(name, str) or fields.text_value(name, "track")[1] is not None:
+                raise InvalidValue(f"track[{name!r}]", "the name of a tracked object is a text, without half characters")
+            if isinstance(value, type) or not (generators.is_generator(value) or isinstance(value, Stateful)):
                 raise InvalidValue(
                     f"track[{name!r}]",
                     f"{type(value).__name__} has no state_dict() and load_state_dict(), and is no generator; give it both",
@@ -71,7 +76,7 @@ class _Taken(msgspec.Struct):
     fresh: dict[str, Any] = msgspec.field(default_factory=dict)
 
     def put(self, path: str, array: Any) -> str:
-        content = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+        content = _sha256(f"{array.dtype.str}{array.shape}".encode())
         content.update(memoryview(array).cast("B") if array.size else b"")
         digest = content.hexdigest()
         key = self.keys.get(digest) or self.known.get(digest)
@@ -110,7 +115,7 @@ class CheckpointStore:
 
             contents[_ARRAYS] = save(taken.fresh)
         own = {
-            f"{folder}/{name}": StoredFile(f"{folder}/{name}", len(content), hashlib.sha256(content).hexdigest())
+            f"{folder}/{name}": StoredFile(f"{folder}/{name}", len(content), _sha256(content).hexdigest())
             for name, content in contents.items()
         }
         self._write(folder, contents)
@@ -184,9 +189,15 @@ class CheckpointStore:
             raise failure(path, error) from error
         if len(data) != stored.size:
             raise Corrupted(path, min(len(data), stored.size), f"the file has {len(data)} bytes, and had {stored.size}")
-        if hashlib.sha256(data).hexdigest() != stored.sha256:
+        if _sha256(data).hexdigest() != stored.sha256:
             raise Corrupted(path, 0, "the bytes are not the ones that were written (SHA-256 differs)")
         return data
+
+
+def _sha256(data: bytes = b"") -> "hashlib._Hash":
+    from hashlib import sha256  # here: states without arrays need none, and it takes a while to import
+
+    return sha256(data)
 
 
 def _number_of(name: str) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 
 from holdfast.errors import WorkspaceUnusable
-from holdfast.storage.files import Files, make_folders, write_synced
+from holdfast.storage.files import Files, make_folders, replace_file
 from holdfast.storage.recovery import segment_numbers
 
 _WRITER = "main"
@@ -55,8 +55,9 @@ class SessionFolder(msgspec.Struct, frozen=True):
             is_new = not self.files.exists(ignore)
             make_folders(self.files, self.path, own=3 if is_new else 2)
             if is_new:
-                write_synced(self.files, ignore, [b"*\n"])
+                replace_file(self.files, ignore, [b"*\n"])  # at once: half of one would stay for ever
         except OSError as error:
+            self.remove_unlocked()
             raise WorkspaceUnusable(self.root, error.strerror or type(error).__name__) from error
 
     def sweep(self) -> None:
@@ -66,11 +67,18 @@ class SessionFolder(msgspec.Struct, frozen=True):
                 if name.startswith(".") and name.endswith(".tmp"):
                     self.files.unlink(folder / name)
 
+    def remove_unlocked(self) -> None:
+        """Remove the folder if nothing at all stands in it, so that no lock is needed for that."""
+        try:
+            self.files.rmdir(self.path)
+        except OSError:
+            pass  # it is a session's, or another process has just begun here
+
     def remove_if_empty(self) -> None:
         """Remove the folder if nothing was recorded; the lock is held, and its file goes too."""
-        if self.exists:
-            return
         try:
+            if self.exists:
+                return
             for folder in (self.log, self.log.parent):
                 if self.files.exists(folder):
                     for name in self.files.names(folder):
@@ -80,4 +88,4 @@ class SessionFolder(msgspec.Struct, frozen=True):
                 self.files.unlink(self.lock)
                 self.files.rmdir(self.path)
         except OSError:
-            pass  # another process has just begun here: then it is not empty
+            pass  # another process has just begun here: then it is not empty; or the disk is failing

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from holdfast import codec
-from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer
+from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer, WriteFailed
 from holdfast.reading.catalog import Manifest
 from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
 from holdfast.recording.recorder import Recorder
 from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, Superseded, decode_bookkeeping
-from holdfast.sessions import fork
+from holdfast.sessions import fork, options
 from holdfast.sessions.checkpoints import CheckpointStore, Tracked
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.manifest import write_manifest
@@ -23,7 +23,7 @@ from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_poin
 from holdfast.sessions.retention import Retention
 from holdfast.sessions.session import OnDivergence, Parts, Run, Settings
 from holdfast.storage import host
-from holdfast.storage.files import Files, RealFiles
+from holdfast.storage.files import Files, RealFiles, write_errors
 from holdfast.storage.lock import Lock
 from holdfast.storage.log import LogWriter
 from holdfast.storage.reader import LogReader
@@ -68,21 +68,19 @@ def start(
     policy = SavePolicy(save_mode=save_mode, durability=durability, on_full=on_full)
     if on_divergence not in get_args(OnDivergence):
         raise InvalidSetting(f"on_divergence={on_divergence!r} is not known; it is one of {', '.join(get_args(OnDivergence))}")
-    if max_seconds is not None and not max_seconds > 0:
-        raise InvalidSetting(f"max_seconds={max_seconds!r} is a number of seconds above 0")
     settings = Settings(
         on_divergence=on_divergence,
-        max_seconds=max_seconds,
+        max_seconds=options.seconds("max_seconds", max_seconds),
         extend=extend,
-        allow_change=(allow_change,) if isinstance(allow_change, str) else tuple(allow_change),
+        allow_change=(allow_change,) if isinstance(allow_change, str) else tuple(options.texts("allow_change", allow_change)),
         retention=Retention(keep_last=keep_last, keep_best=keep_best),
     )
     opened = Opened(
         session="",
-        config=codec.snapshot(dict(config), "config") if config is not None else None,
-        tags=[str(tag) for tag in tags],
-        notes=notes,
-        epoch=epoch,
+        config=codec.snapshot(options.mapping("config", config), "config") if config is not None else None,
+        tags=options.texts("tags", tags),
+        notes=options.text("notes", notes),
+        epoch=options.whole("epoch", epoch),
         save_mode=save_mode,
         durability=durability,
     )
@@ -123,6 +121,8 @@ def current_run() -> Run:
 
 def workspace_root(root: str | os.PathLike[str] | None) -> Path:
     """The workspace that is meant: root, else HOLDFAST_ROOT, else "training"; absolute, so that a chdir changes nothing."""
+    if root is not None and not isinstance(root, str | os.PathLike):
+        raise InvalidSetting(f"root={root!r} is the path of a folder")
     return Path(root if root is not None else os.environ.get("HOLDFAST_ROOT") or "training").absolute()
 
 
@@ -149,9 +149,14 @@ class _Opening:
         self._files, self._root, self._policy, self._opened = files, root, policy, opened
         self._notices: list[str] = []
         self._folder = self._make_folder(name)
-        self._lock = Lock(files, self._folder.lock, self._folder.name)
         try:
-            self.run = self._open(settings, tracked)
+            self._lock = Lock(files, self._folder.lock, self._folder.name)
+        except WriteFailed:
+            self._folder.remove_unlocked()
+            raise
+        try:
+            with write_errors(self._folder.path):
+                self.run = self._open(settings, tracked)
         except BaseException:
             self._folder.remove_if_empty()
             self._lock.release()

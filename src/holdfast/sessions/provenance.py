@@ -1,7 +1,6 @@
 """Where a run came from: command line, Python, packages, host, git commit. It stands in `info`: equal runs may differ."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,6 +44,8 @@ def _in_checkout(folder: Path) -> bool:
 
 
 def _git(*command: str) -> str | None:
+    import subprocess  # here: it takes longer to import than all of this
+
     try:
         done = subprocess.run(["git", *command], capture_output=True, timeout=_GIT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):

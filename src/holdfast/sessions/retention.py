@@ -21,6 +21,8 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.keep_last is not None and (not isinstance(self.keep_last, int) or self.keep_last < _ALWAYS):
             raise InvalidSetting(f"keep_last={self.keep_last!r}: at least {_ALWAYS} checkpoints are always kept")
+        if self.keep_best is not None and not isinstance(self.keep_best, str):
+            raise InvalidSetting(f'keep_best={self.keep_best!r} is the name of a metric, "loss" or "max:accuracy"')
 
     def superfluous(self, kept: Iterable[Checkpoint], dead: Collection[int] = ()) -> list[Checkpoint]:
         """Those of the kept checkpoints, given in order, whose files may go. Dead ones (by number of their record) go with the

@@ -17,6 +17,7 @@ from holdfast.recording.flusher import Flusher
 from holdfast.recording.health import Health, Samples, health_of
 from holdfast.recording.recorder import Divergence, Lane, Recorder, Watermarks, current_lane
 from holdfast.records import Checkpoint, Closed, Loop, Module, Once, Record, Released, Superseded
+from holdfast.sessions import options
 from holdfast.sessions.checkpoints import CheckpointStore, Tracked
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.preemption import Preemption
@@ -162,8 +163,9 @@ class Run(Face):
         self._need_program_thread("loop")
         if n is not None and (not isinstance(n, int) or n < 0):
             raise UsageError(f"loop({n!r}): the number of steps is a whole number from 0 on, or None")
-        if checkpoint_every is not None and checkpoint_every < 1:
-            raise UsageError(f"loop(checkpoint_every={checkpoint_every!r}): at least 1")
+        if checkpoint_every is not None and (not isinstance(checkpoint_every, int) or checkpoint_every < 1):
+            raise UsageError(f"loop(checkpoint_every={checkpoint_every!r}): a whole number of steps, at least 1")
+        options.seconds("checkpoint_seconds", checkpoint_seconds)
         if self._program.place:
             if checkpoint_every or checkpoint_seconds:
                 raise UsageError("a loop inside a loop or step takes no checkpoints of its own; give them to the outer one")
@@ -241,6 +243,7 @@ class Run(Face):
         runs the step again.
         """
         self._need_program_thread("step")
+        name = fields.text_value(name, "step.name")[0]
         key = self._program.next_step(name)
         outside = self._program.place
         if not outside and (recorded := self._recorded_step(key)) is not None:
@@ -254,7 +257,7 @@ class Run(Face):
             self._program.leave(outside)
             self._recorder.top = not outside
         tree = codec.snapshot(result, f"step[{name!r}]")
-        record = Module(name=fields.text_value(name, "step")[0], result=tree, key=key)
+        record = Module(name=name, result=tree, key=key)
         if outside:
             self._recorder.record(record)
             if self._recorder.policy.save_mode == "batch":
@@ -291,6 +294,7 @@ class Run(Face):
         Flushed in every mode before it returns. A resumed program gets the recorded value, and fn is not called; a kill
         between the call and its record repeats the call. The value is no part of the digest.
         """
+        key = fields.text_value(key, "once.key")[0]
         lane, top = self._recorder.place()
         expected = self._parts.expectations.peek(lane, top) if self._recorder.matcher is not None else None
         if expected is not None and expected[1]["kind"] == "once" and expected[1]["key"] == key:
@@ -298,7 +302,7 @@ class Run(Face):
         else:
             self._recorder.raise_stopped()
             tree = codec.snapshot(fn(), f"once[{key!r}]")
-        self._recorder.record(Once(key=fields.text_value(key, "once.key")[0], value=tree))
+        self._recorder.record(Once(key=key, value=tree))
         return codec.decode(tree)
 
     def lane(self, name: str) -> "_Lane":
@@ -308,7 +312,7 @@ class Run(Face):
         """
         shown = fields.text_value(name, "lane")[0]
         if not shown:
-            raise UsageError("a lane has a name")
+            raise UsageError("lane(''): a lane has a name. Nothing was recorded; give it one")
         return _Lane(Lane(shown, self._recorder.top), self._recorder)
 
     # Checkpoints ------------------------------------------------------------------------------------------------------
@@ -321,6 +325,7 @@ class Run(Face):
         """
         self._need_program_thread("checkpoint")
         self._recorder.raise_stopped()
+        name = fields.text_value(name, "checkpoint.name")[0] if name is not None else None
         if self._program.place:
             self._named.append(name or "")
         elif self._restored is None:
@@ -359,11 +364,11 @@ class Run(Face):
 
     def _copy_state(self) -> dict[str, Any]:
         began = perf_counter_ns()
-        self._recorder.capture(True)
+        self._recorder.capture("state_dict")
         try:
             return self._parts.store.store(self._parts.tracked.copy_state)
         finally:
-            self._recorder.capture(False)
+            self._recorder.capture(None)
             self._checkpoint_times.add(perf_counter_ns() - began)
 
     def _checkpoint_record(self, stored: dict[str, Any], at: str | None, name: str | None, position: int) -> Checkpoint:
@@ -387,20 +392,36 @@ class Run(Face):
             return
         if self._kept is None:
             self._kept, self._dead = self._parts.kept_checkpoints()
-            self._parts.store.remove_released(folders_of(self._kept))
+            named = folders_of(self._kept)
+            self._remove_files(lambda store: store.remove_released(named))
         elif self._newest is not None:
             self._kept.append(self._newest)
         if gone := retention.superfluous(self._kept, self._dead):
             self._kept = [record for record in self._kept if record not in gone]
             self._recorder.append_group([Released(checkpoints=[record.n for record in gone], reason="retention")])
             self._recorder.flush("synced")  # else a power loss could bring back a checkpoint without its files
-            self._parts.store.remove(deletable_folders(gone, self._kept))
+            folders = deletable_folders(gone, self._kept)
+            self._remove_files(lambda store: store.remove(folders))
+
+    def _remove_files(self, remove: Callable[[CheckpointStore], None]) -> None:
+        """Remove files of released checkpoints. Where that fails they only take space, and the next attempt tries again."""
+        try:
+            remove(self._parts.store)
+        except OSError as error:
+            self._notice(f"files of a released checkpoint could not be removed: {error}; the next attempt tries again")
 
     def _restore(self) -> None:
         """Give everything tracked the state of the checkpoint that the run goes on from."""
         assert self._restored is not None
         (state, arrays), self._restored, self._restore_at = self._restored, None, None
-        self._parts.tracked.restore(state, arrays)
+        self._bring_back(state, arrays)
+
+    def _bring_back(self, state: dict[str, Any], arrays: codec.ArraySource) -> None:
+        self._recorder.capture("load_state_dict")
+        try:
+            self._parts.tracked.restore(state, arrays)
+        finally:
+            self._recorder.capture(None)
 
     def _restore_passed(self, n: int, key: str) -> None:
         """Give everything tracked the state it had at the end of a loop or step that the run passes on its way to where it goes
@@ -413,7 +434,7 @@ class Run(Face):
         except StorageError as error:
             self._notice(f"the state at the end of {key} is not there any more, and code behind it sees an older one: {error}")
         else:
-            self._parts.tracked.restore(state, arrays)
+            self._bring_back(state, arrays)
 
     def _refuse_other_objects(self, state: Mapping[str, Any]) -> None:
         missing = self._parts.tracked.missing(state)
@@ -423,7 +444,10 @@ class Run(Face):
 
     def _need_program_thread(self, what: str) -> None:
         if not self._recorder.is_owner():
-            raise UsageError(f"run.{what} belongs to the thread that opened the session, outside its lanes")
+            raise UsageError(
+                f"run.{what} belongs to the thread that opened the session, outside its lanes. Nothing was changed; call it "
+                "there (records may come from any thread)"
+            )
 
     # Divergence -------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from holdfast.errors import DiskFull, WriteFailed
+from holdfast.errors import DiskFull, ReadFailed, WriteFailed
 
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14; Python 3.11 has no name for it
 
@@ -174,6 +174,15 @@ def write_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise failure(path, error) from error
+
+
+@contextmanager
+def read_errors(path: Path) -> Iterator[None]:
+    """Turn an OSError of the operations inside into our ReadFailed, naming the path."""
+    try:
+        yield
+    except OSError as error:
+        raise ReadFailed(path, error.strerror or type(error).__name__) from error
 
 
 def failure(path: Path, error: OSError) -> WriteFailed:

@@ -1,14 +1,11 @@
 """What must be known of this machine: its boot, its name, and which file systems a shared map is safe on."""
 
 import os
-import socket
 from functools import cache
 from pathlib import Path
 
 _MAPPED = frozenset(("ext4", "ext3", "ext2", "xfs", "tmpfs"))
 _REMOTE = frozenset(("nfs", "nfs4", "cifs", "smb3", "fuse", "9p", "ceph", "glusterfs", "lustre", "overlay", "virtiofs"))
-
-
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -24,7 +21,7 @@ def boot_id() -> str:
 @cache
 def host_name() -> str:
     """This machine's name."""
-    return socket.gethostname()
+    return os.uname().nodename
 
 
 def file_system(path: Path) -> str:

@@ -37,9 +37,7 @@ class Lock:
                     if not file.lock():
                         raise SessionBusy(session, describe_holder(file.read(4096, 0)))
                     if file.same_as(path):
-                        me = msgspec.json.encode(Holder(os.getpid(), host_name(), boot_id()))
-                        file.truncate(0)
-                        file.write(me + b"\n", 0)
+                        _sign(file)
                         return file
             except BaseException:
                 file.close()
@@ -61,6 +59,15 @@ class Lock:
         file, self._file = self._file, None
         if file is not None:
             file.close()
+
+
+def _sign(file: File) -> None:
+    me = msgspec.json.encode(Holder(os.getpid(), host_name(), boot_id()))
+    try:
+        file.truncate(0)
+        file.write(me + b"\n", 0)
+    except OSError:
+        pass  # what is written there is for messages only: on a full disk sessions can still be deleted
 
 
 def living_holder(files: Files, path: Path) -> Holder | None:

@@ -92,8 +92,13 @@ class LogWriter:
 
     @property
     def n(self) -> int:
-        """Number of the last record."""
-        return (self._tail if self._pending is self._tail else self._repair())[0]
+        """Number of the last record. Can be asked from any thread and signal handler: while one is being appended, it is the
+        one before that."""
+        return self._tail[0]
+
+    def settle(self) -> Tail:
+        """The tail, with an append that was interrupted done or undone. For who holds the recorder's lock, outside appends."""
+        return self._tail if self._pending is self._tail else self._repair()
 
     @property
     def synced(self) -> int:
@@ -155,7 +160,8 @@ class LogWriter:
 
     def close_lines(self, ts: int) -> None:
         """Make sure that the last line carries a close, by a `flushed` record where it does not."""
-        if self.n != self._tail[2].n:
+        tail = self.settle()
+        if tail[0] != tail[2].n:
             self.append_batch([Flushed(ts=ts)])
             self.marks += 1
 
@@ -168,8 +174,8 @@ class LogWriter:
         """What has to be synced now, for `run_sync` outside the recorder's lock; None where everything is. Each is followed by
         end_sync or cancel_sync."""
         self._raise_failure()
-        current = self._tail[3]
-        if self._synced[0] == self.n:
+        n, _, _, current, _ = self.settle()
+        if self._synced[0] == n:
             return None
         if current is None:
             try:
@@ -225,9 +231,9 @@ class LogWriter:
 
     def release(self) -> None:
         """Let go of the files without another byte."""
+        n = self.settle()[0]
         segments = [*self._full, *([self._tail[3]] if self._tail[3] else [])]
         self._full = []
-        n = self.n
         self._bytes_before += self._tail[1]
         self._pending = self._tail = (n, 0, self._tail[2], None, self._tail[4])
         for segment in segments:
@@ -237,7 +243,7 @@ class LogWriter:
 
     def _number(self, records: Sequence[Record]) -> int:
         """Give records their numbers and places in the chain; return the last n of the chain behind them."""
-        tail = self._tail if self._pending is self._tail else self._repair()
+        tail = self.settle()
         n, chain = tail[0], tail[4]
         for record in records:
             n += 1

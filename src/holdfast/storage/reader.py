@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from holdfast.errors import Corrupted
-from holdfast.storage.files import File, Files
+from holdfast.storage.files import File, Files, read_errors
 from holdfast.storage.lines import read_head
 from holdfast.storage.recovery import Extent, Past, recover, scan_lines, segment_numbers
 
@@ -16,7 +16,8 @@ _CHUNK_BYTES = 1 << 20
 class LogReader:
     """The records of a log as they stood when it was opened, or last refreshed. Never writes, never blocks the writer.
 
-    Lines come without their newline. Raises Corrupted where a line is not the record that should stand there.
+    Lines come without their newline. Raises Corrupted where a line is not the record that should stand there, and
+    WriteFailed where the files cannot be read.
     """
 
     def __init__(self, files: Files, folder: Path, boot: str, past: Past | None = None) -> None:
@@ -30,6 +31,10 @@ class LogReader:
 
     def refresh(self) -> None:
         """Take in what was appended since; costs what is new, not what is old."""
+        with read_errors(self._folder):
+            self._refresh()
+
+    def _refresh(self) -> None:
         extents = self.past.extents
         numbers = segment_numbers(self._files, self._folder)
         is_torn = bool(extents) and extents[-1].header.boot != self._boot  # whole lines are not enough then
@@ -53,37 +58,42 @@ class LogReader:
         for extent in self.past.extents:
             if extent.last < first or extent.header.first > last or extent.last < extent.header.first:
                 continue
-            file = self._files.open(extent.path)
-            try:
-                yield from self._read_extent(file, extent, first, last)
-            finally:
-                file.close()
+            with read_errors(extent.path):
+                file = self._files.open(extent.path)
+                try:
+                    yield from self._read_extent(file, extent, first, last)
+                finally:
+                    file.close()
 
     def read_backwards(self) -> Iterator[tuple[int, bytes]]:
         """All records from the last one to the first."""
         for extent in reversed(self.past.extents):
-            file = self._files.open(extent.path)
-            try:
-                n, end, rest = extent.last, extent.end, b""
-                while end > extent.start:
-                    start = max(extent.start, end - _CHUNK_BYTES)
-                    lines = (file.read(end - start, start) + rest).split(b"\n")
-                    rest = lines[0]
-                    for line in reversed(lines[1:]):
-                        if line:
-                            yield n, line
-                            n -= 1
-                    end = start
-                if rest:
-                    yield n, rest
-            finally:
-                file.close()
+            with read_errors(extent.path):
+                yield from self._read_extent_backwards(extent)
 
     def find(self, n: int) -> bytes:
         """The line of one record. Raises KeyError where the log has no such number."""
         for _, line in self.read(n, n):
             return line
         raise KeyError(n)
+
+    def _read_extent_backwards(self, extent: Extent) -> Iterator[tuple[int, bytes]]:
+        file = self._files.open(extent.path)
+        try:
+            n, end, rest = extent.last, extent.end, b""
+            while end > extent.start:
+                start = max(extent.start, end - _CHUNK_BYTES)
+                lines = (file.read(end - start, start) + rest).split(b"\n")
+                rest = lines[0]
+                for line in reversed(lines[1:]):
+                    if line:
+                        yield n, line
+                        n -= 1
+                end = start
+            if rest:
+                yield n, rest
+        finally:
+            file.close()
 
     def _read_extent(self, file: File, extent: Extent, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         pos, n = extent.start, extent.header.first
@@ -102,6 +112,21 @@ class LogReader:
                 n += 1
                 if n > last:
                     return
+
+
+def _read_extent_backwards(file: File, extent: Extent) -> Iterator[tuple[int, bytes]]:
+    n, end, rest = extent.last, extent.end, b""
+    while end > extent.start:
+        start = max(extent.start, end - _CHUNK_BYTES)
+        lines = (file.read(end - start, start) + rest).split(b"\n")
+        rest = lines[0]
+        for line in reversed(lines[1:]):
+            if line:
+                yield n, line
+                n -= 1
+        end = start
+    if rest:
+        yield n, rest
 
 
 def _locate(file: File, extent: Extent, n: int) -> tuple[int, int]:

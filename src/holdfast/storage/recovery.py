@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from holdfast.errors import Corrupted, NewerFormat
-from holdfast.storage.files import Files, read_whole
+from holdfast.storage.files import Files, read_whole, write_errors
 from holdfast.storage.lines import (
     FORMAT_VERSION,
     FoundClose,
@@ -76,8 +76,14 @@ def recover(files: Files, folder: Path, boot: str, *, strict: bool = True) -> Pa
 
     Reads the headers of all segments, and all bytes of the last one; after another boot, all of the last attempt.
     strict=False is for readers of a log that may be growing: the end is simply where whole records end. Raises
-    Corrupted where bytes are not what was written and no kill or power loss explains it, and NewerFormat.
+    Corrupted where bytes are not what was written and no kill or power loss explains it, NewerFormat, and WriteFailed
+    where the files cannot be read.
     """
+    with write_errors(folder):
+        return _recover(files, folder, boot, strict=strict)
+
+
+def _recover(files: Files, folder: Path, boot: str, *, strict: bool) -> Past:
     numbers = segment_numbers(files, folder)
     chain: list[tuple[Path, Header, int, int]] = []  # newest first
     wanted: int | None = None
