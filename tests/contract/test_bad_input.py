@@ -232,6 +232,7 @@ def test_the_ends_of_zs_range_are_in_it(tmp_path: Path, z: float) -> None:
         ("tokens", lambda run: run.tokens(5)),
         ("emission.text", lambda run: run.emission(5)),
         ("emission.quality", lambda run: run.emission("x", quality=float("nan"))),
+        ("emission.quality", lambda run: run.emission("x", quality=10**400)),
         ("emission.tokens", lambda run: run.emission("x", tokens=[object()])),
         ("metric['loss']", lambda run: run.metric(loss=object())),
         ("module.name", lambda run: run.module(5, None)),
@@ -777,7 +778,7 @@ def test_fields_and_tags_of_a_newer_version_are_kept(tmp_path: Path) -> None:
     assert fields["colour"] == "red"
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"name": 5}', b"\0" * 300, b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"", b"{", b"null", b"[]", b'{"name": 5}', b'{"name": "\xf3"}', b"\0" * 300, b"\xff\xfe"])
 def test_an_emptied_or_damaged_manifest_is_rebuilt_from_the_log(tmp_path: Path, content: bytes) -> None:
     with holdfast.session("run", root=tmp_path, config={"lr": 0.1}, tags=["t"]) as run:
         run.note("x")

@@ -359,6 +359,14 @@ def test_a_loop_before_the_last_checkpoints_loop_never_grows_on_another_ones_sta
     assert digest(tmp_path) == before
 
 
+def test_a_loop_grows_though_what_came_behind_it_was_recorded(tmp_path: Path) -> None:
+    """The second loop had begun, and had no checkpoint yet: all of that comes again."""
+    kill(lambda: two_loops(tmp_path / "grown", 4, Fuse(2)))
+    grown = result_of(lambda: two_loops(tmp_path / "grown", 6, extend=True, on_divergence="raise"))
+    assert grown == result_of(lambda: two_loops(tmp_path / "whole", 6))
+    assert digest(tmp_path / "grown") == digest(tmp_path / "whole")
+
+
 def test_an_earlier_loop_grows_after_a_rewind_to_it(tmp_path: Path) -> None:
     result_of(lambda: two_loops(tmp_path / "grown", 4))
     workspace = Workspace(tmp_path / "grown")
@@ -403,11 +411,10 @@ def test_a_step_before_the_position_is_not_run_again(tmp_path: Path) -> None:
     ran: list[str] = []
 
     def again() -> object:
-        results, _ = stages(tmp_path, never, ran.append)  # type: ignore[misc]
-        return results, ran
+        return stages(tmp_path, never, ran.append), ran
 
-    results, ran = result_of(again)
-    assert ran == ["clean", "train"]
+    (results, _), called = result_of(again)
+    assert called == ["clean", "train"]
     assert [name for name, _ in results] == ["load", "clean", "clean", "train"]
 
 
@@ -911,6 +918,19 @@ def test_a_milestone_asked_for_in_a_step_is_the_steps_own_checkpoint(tmp_path: P
         for _ in run.loop(1):
             pass
     assert [info.name for info in Workspace(tmp_path).checkpoints("run")] == ["after first", None, None]
+
+
+def test_a_milestone_asked_for_in_a_step_that_a_break_leaves_is_no_other_steps(tmp_path: Path) -> None:
+    with holdfast.session("run", root=tmp_path) as run:
+        for step in run.loop(5):
+            if step == 2:
+                run.checkpoint("wanted")
+                break
+        for step in run.loop(3):
+            run.metric(step=step)
+        [notice] = run.notices
+    assert "loop:0 was left in the middle of a step" in notice
+    assert [(info.name, info.step) for info in Workspace(tmp_path).checkpoints("run")] == [(None, 3)]
 
 
 def test_fewer_than_two_checkpoints_cannot_be_kept(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ scratch folder: the same line goes on where it was stopped. Exits with 1 where a
 import argparse
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import random
@@ -14,6 +15,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -169,7 +171,7 @@ def campaign(setting: Setting, kills: int, jobs: int, state: Path) -> Iterator[T
     context = multiprocessing.get_context("spawn")
     waiting: set[Future[dict[str, Any]]] = set()
     numbers = (number for number in range(sys.maxsize) if number not in done)
-    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_ignore_interrupt) as pool, state.open("a") as log:
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_prepare_worker) as pool, state.open("a") as log:
         try:
             while tally.kills < kills:
                 while len(waiting) < 2 * jobs:
@@ -186,8 +188,17 @@ def campaign(setting: Setting, kills: int, jobs: int, state: Path) -> Iterator[T
                 future.cancel()
 
 
-def _ignore_interrupt() -> None:
+def _prepare_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the campaign's own process decides
+    logging.getLogger("holdfast").addHandler(logging.NullHandler())
+    threading.Thread(target=_end_with_campaign, daemon=True).start()
+
+
+def _end_with_campaign() -> None:
+    campaign_process = multiprocessing.parent_process()
+    assert campaign_process is not None
+    campaign_process.join()
+    os._exit(1)  # it was killed, and nobody waits for what this worker does
 
 
 def repeat(text: str) -> int:
@@ -306,6 +317,8 @@ def main() -> int:
     finally:
         for folder in scratch.glob("worker-*"):
             shutil.rmtree(folder, ignore_errors=True)
+        if DISK.exists() and not any(DISK.iterdir()):
+            DISK.rmdir()
     seconds = time.monotonic() - began
     if progress:
         print(file=sys.stderr)

@@ -1,5 +1,6 @@
 """A kill at any instant loses nothing that was acknowledged, and the run that goes on is the run that was never killed."""
 
+import json
 import random
 import signal
 import sys
@@ -39,7 +40,8 @@ def reference(shape: str, size: int, folder: Path) -> Reference:
 
 def told(trial: Trial) -> str:
     """What is needed to understand a failure, and to repeat it."""
-    return "\n".join([*trial.problems, *map(str, trial.hits), f"python -m tests.crash.campaign --repeat '{trial.describe()}'"])
+    again = f"python -m tests.crash.campaign --repeat '{json.dumps(trial.describe())}'"
+    return "\n".join([*trial.problems, *map(str, trial.hits), again])
 
 
 @pytest.mark.parametrize(("mode", "durability", "shape"), CELLS)
@@ -128,11 +130,10 @@ def test_a_kill_while_going_on_after_a_kill_loses_nothing(
     assert [hit.place for hit in trial.hits] == ["record", place, place]
 
 
-@pytest.mark.parametrize("mode", ["continuous", "batch", "checkpoint"])
 def test_a_run_of_the_full_size_started_as_it_is_by_hand_survives_kills(
-    tmp_path: Path, children: Children, reference_folder: Path, mode: Mode
+    tmp_path: Path, children: Children, reference_folder: Path
 ) -> None:
-    cell = Cell(mode=mode, durability="process", shape="mixed", size=SIZE)
+    cell = Cell(mode="batch", durability="process", shape="mixed", size=SIZE)
     unkilled = reference("mixed", SIZE, reference_folder)
     assert unkilled.records >= 2000
     trial = Trial(children, cell, unkilled, tmp_path / "killed", fresh_every=1)

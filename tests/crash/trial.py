@@ -198,12 +198,13 @@ class Trial:
         errors = self.folder / "errors.txt"
         child = self.children.start(self.cell.order(self.root, plan), surroundings, errors)
         seen = watch(child, plan)
+        has_records = self._has_records()
         if seen.status == -signal.SIGKILL:
-            self.hits.append(Hit(plan, seen.place, seen.was_replaying, self._has_records()))
+            self.hits.append(Hit(plan, seen.place, seen.was_replaying, has_records))
         elif seen.status and not (seen.status == _STOPPED and plan.signal != signal.SIGKILL):
             shown = errors.read_text(encoding="utf-8", errors="replace")[-3000:] if errors.exists() else ""
             self.problems.append(f"start {len(self.plans)} ended with status {seen.status}: {shown}")
-        if self._has_records():
+        if has_records:
             self._check(seen)
         return seen
 
@@ -218,8 +219,8 @@ class Trial:
 
     def _has_records(self) -> bool:
         try:
-            return bool(holdfast.Workspace(self.root).session(SESSION).records)
-        except (holdfast.SessionNotFound, AssertionError):
+            return next(holdfast.Workspace(self.root).records(SESSION, canonical=False), None) is not None
+        except holdfast.SessionNotFound:
             return False
 
     def _check(self, seen: Seen) -> None:

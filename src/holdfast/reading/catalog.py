@@ -49,7 +49,7 @@ def read_manifest(files: Files, folder: Path) -> Manifest | None:
     """The manifest, or None where it is missing, emptied or not one of ours: then the log tells."""
     try:
         return msgspec.json.decode(read_whole(files, folder / MANIFEST_NAME), type=Manifest)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, msgspec.DecodeError):
         return None
 
 

@@ -72,3 +72,5 @@ class Bus(msgspec.Struct):
             self.notice(
                 f"hook {name} failed at record {n}: {type(error).__name__}: {error}; the run goes on, further ones are counted"
             )
+        else:
+            self.failures.setdefault("others", HookFailure("others", "", n, 0)).count += 1

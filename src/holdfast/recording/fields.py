@@ -1,5 +1,6 @@
 """A user's values as the fields of records: checked, and encoded by the one codec."""
 
+import sys
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -121,7 +122,7 @@ def number(value: object, path: str) -> float | None:
     if value is None:
         return None
     found = plain_number(value)
-    if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) < float("inf"):
+    if isinstance(found, bool) or not isinstance(found, int | float) or not abs(found) <= sys.float_info.max:
         raise InvalidValue(path, f"this is a finite number, and {found!r} came")
     return float(found)
 

@@ -9,6 +9,7 @@ import msgspec
 from holdfast.errors import SessionNotFound, UsageError, WorkspaceUnusable
 from holdfast.records import CANONICAL_KINDS, Checkpoint, Range, Released, decode_bookkeeping
 from holdfast.sessions.folder import SessionFolder
+from holdfast.sessions.names import numbered_name
 from holdfast.sessions.resume import kind_of, place_of
 from holdfast.storage.files import Files, make_folders, read_whole, write_synced
 from holdfast.storage.lines import read_closes, read_header
@@ -19,7 +20,7 @@ from holdfast.storage.recovery import Past
 def free_folder(source: SessionFolder) -> SessionFolder:
     """Where a fork without a name of its own goes: "NAME~2", or the next number that is free."""
     number = 2
-    while source.files.exists((folder := SessionFolder(source.files, source.root, f"{source.name}~{number}")).path):
+    while source.files.exists((folder := SessionFolder(source.files, source.root, numbered_name(source.name, number))).path):
         number += 1
     return folder
 

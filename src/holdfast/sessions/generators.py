@@ -68,7 +68,11 @@ class GlobalGenerators:
             elif library == "numpy":
                 import numpy
 
-                numpy.random.set_state(_unpack_arrays(state))
+                unpacked = _unpack_arrays(state)
+                if unpacked["bit_generator"] == "MT19937":
+                    numpy.random.set_state(unpacked)
+                else:
+                    numpy.random.get_bit_generator().state = unpacked  # type: ignore[attr-defined]  # missing in its stubs
             else:
                 import torch
 
@@ -81,7 +85,10 @@ def _global_states() -> dict[str, Any]:
     if numpy_random := sys.modules.get("numpy.random"):
         state = numpy_random.get_state(legacy=False)
         inner = state["state"]
-        states["numpy"] = (state["bit_generator"], state["has_gauss"], state["gauss"], inner["key"].tobytes(), inner["pos"])
+        if state["bit_generator"] == "MT19937":
+            states["numpy"] = (state["bit_generator"], state["has_gauss"], state["gauss"], inner["key"].tobytes(), inner["pos"])
+        else:  # the user has set another one
+            states["numpy"] = _pack_arrays(state)
     torch = sys.modules.get("torch")
     if torch is not None and hasattr(torch, "get_rng_state"):
         states["torch"] = torch.get_rng_state().numpy().tobytes()
@@ -97,7 +104,9 @@ def _unpack_python(state: Any) -> tuple[Any, ...]:
     return state["python"], _WORDS.unpack(state["words"]), state["gauss"]
 
 
-def _pack_global_numpy(state: tuple[Any, ...]) -> dict[str, object]:
+def _pack_global_numpy(state: Any) -> dict[str, object]:
+    if isinstance(state, dict):
+        return state
     name, has_gauss, gauss, key, pos = state
     words = {"array": "uint32", "data": key}
     return {"bit_generator": name, "has_gauss": has_gauss, "gauss": gauss, "state": {"key": words, "pos": pos}}

@@ -31,6 +31,13 @@ def checked_name(name: object) -> str:
     return composed
 
 
+def numbered_name(name: str, number: int) -> str:
+    """NAME~NUMBER, cut where that would be too long for a name."""
+    ending = f"~{number}"
+    room = name.encode()[: MAX_NAME_BYTES - len(ending)]
+    return room.decode(errors="ignore").rstrip() + ending
+
+
 def new_name() -> str:
     """A name by date and time, with eight random digits: two processes of one microsecond differ."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(4).hex()}"

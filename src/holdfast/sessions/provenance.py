@@ -33,7 +33,10 @@ def _imported_versions() -> dict[str, str]:
     """Versions of the packages that are imported; asking all installed ones would take longer than many a run."""
     versions = {}
     for name, module in sorted(sys.modules.items()):
-        version = getattr(module, "__version__", None) if "." not in name and not name.startswith("_") else None
+        if "." in name or name.startswith("_"):
+            continue
+        # Not getattr: some modules warn, import or raise where they are asked for what they do not hold.
+        version = getattr(module, "__dict__", {}).get("__version__")
         if isinstance(version, str) and name not in sys.stdlib_module_names:
             versions[name] = version
     return versions
@@ -47,7 +50,7 @@ def _git(*command: str) -> str | None:
     import subprocess  # here: it takes longer to import than all of this
 
     try:
-        done = subprocess.run(["git", *command], capture_output=True, timeout=_GIT_SECONDS, check=False)
+        done = subprocess.run(["git", "--no-optional-locks", *command], capture_output=True, timeout=_GIT_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.decode(errors="replace").strip() if done.returncode == 0 else None

@@ -36,10 +36,11 @@ class Retention(msgspec.Struct, frozen=True, kw_only=True):
         stay |= {record.n for record in checkpoints if record.name is not None}
         stay |= {loop.ended for loop in newest[-1].loops if loop.ended is not None}
         if self.keep_best is not None:
-            way, _, metric = self.keep_best.rpartition(":")
+            is_highest = self.keep_best.startswith("max:")
+            metric = self.keep_best.removeprefix("max:")
             rated = [(value, record.n) for record in alive if (value := _number(record.metrics, metric)) is not None]
             if rated:
-                stay.add((max(rated) if way == "max" else min(rated))[1])
+                stay.add((max(rated) if is_highest else min(rated))[1])
         return [record for record in checkpoints if record.n not in stay and record.folder is not None]
 
 

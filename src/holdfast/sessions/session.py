@@ -196,6 +196,9 @@ class Run(Face):
             self._step = None
             self._program.leave("")
             self._recorder.top = True
+            if left and self._named:
+                self._notice(f"{key} was left in the middle of a step, so that the checkpoint asked for there was not taken")
+                self._named = []
             if left and (loop := self._program.loops.get(key)) is not None:
                 self._program.loops[key] = Loop(key=key, next=loop.next, length=loop.length, left=True)
 
@@ -219,8 +222,9 @@ class Run(Face):
         if saved is None or (saved.length is None or (n is not None and n > saved.length)):
             self._program.loops[key] = Loop(key=key, next=start, length=n)
         if saved is not None and saved.length != n and self._recorder.matcher is not None:
-            # What came behind the loop's old end comes again, behind the new one.
-            self._supersede(self._recorder.append_group, "", True, "the loop was extended")
+            # What came behind the loop's old end comes again, behind the new one; where that was reached, this is all of it.
+            lane, top = (None, None) if saved.next == saved.length else ("", True)
+            self._supersede(self._recorder.append_group, lane, top, "the loop was extended")
         return start
 
     def _check_length(self, saved: Loop, n: int | None) -> None:
@@ -364,8 +368,8 @@ class Run(Face):
 
     def _copy_state(self) -> dict[str, Any]:
         began = perf_counter_ns()
-        self._recorder.capture("state_dict")
         try:
+            self._recorder.capture("state_dict")
             return self._parts.store.store(self._parts.tracked.copy_state)
         finally:
             self._recorder.capture(None)

@@ -58,6 +58,7 @@ class FoundClose(NamedTuple):
     good: bool
 
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _encode = msgspec.json.Encoder().encode
 _decode_header = msgspec.json.Decoder(Header).decode
 _decode_head = msgspec.json.Decoder(Head).decode
@@ -105,10 +106,12 @@ class UnknownVersion(ValueError):
 def read_header(data: bytes) -> tuple[Header, int, int]:
     """Header, its length with newline, and the value of its close, from the first bytes of a segment."""
     end = data.find(b"\n")
+    if end < 0:
+        raise NotAHeader("the first line has no end")
     line = data[:end]
     try:
         version = _decode_version(line).format
-    except msgspec.DecodeError:
+    except _UNREADABLE:
         raise NotAHeader("the first line is not a segment header") from None
     sealed, crc = close_line(line[:-CLOSE_BYTES] + b"}", 0)
     if sealed != line:
@@ -117,7 +120,7 @@ def read_header(data: bytes) -> tuple[Header, int, int]:
         raise UnknownVersion(version)
     try:
         return _decode_header(line), end + 1, crc
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise NotAHeader(str(error)) from None
 
 
@@ -125,7 +128,7 @@ def read_head(line: bytes) -> Head | None:
     """The head of a record's line, or None where the line is not a whole record."""
     try:
         return _decode_head(line)
-    except (msgspec.DecodeError, RecursionError):
+    except _UNREADABLE:
         return None
 
 

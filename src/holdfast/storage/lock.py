@@ -74,7 +74,7 @@ def living_holder(files: Files, path: Path) -> Holder | None:
     """Who holds the lock, as far as reading tells: the process written in it, if it runs on this boot of this machine."""
     try:
         holder = msgspec.json.decode(read_whole(files, path), type=Holder)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError, msgspec.DecodeError):
         return None
     if holder.host != host_name():
         return holder  # another machine's: it cannot be seen from here
@@ -85,6 +85,6 @@ def describe_holder(written: bytes) -> str:
     """The holder in words, from what stands in a lock file."""
     try:
         holder = msgspec.json.decode(written, type=Holder)
-    except msgspec.DecodeError:
+    except (ValueError, msgspec.DecodeError):
         return "another process"
     return f"process {holder.pid} on {holder.host}"

@@ -32,6 +32,7 @@ class Segment:
         self.syncs_running = 0  # by threads outside the recorder's lock: such a file is not closed
         self._sync_failure: OSError | None = None
         self._file: File | None = None
+        self._files: Files | None = None  # while its name is not known to be synced
 
     @property
     def file(self) -> File:
@@ -48,6 +49,7 @@ class Segment:
         temporary = self.path.with_name(f".{self.path.name}.tmp")
         space = self._first_line + self._content
         space += b"\n" * max(1, FIRST_GROWTH_BYTES - len(space))
+        self.filled, self._files = len(space), files
         try:
             self._file = files.open(temporary, write=True, create=True)
             self._file.truncate(0)
@@ -55,13 +57,13 @@ class Segment:
             self._file.sync()
             files.rename(temporary, self.path)
             files.sync_folder(self.path.parent)
+            self._files = None
         except OSError:
             self.close()
             for path in (temporary, self.path):
                 if files.exists(path):
                     files.unlink(path)
             raise
-        self.filled = len(space)
         self._content = b""
 
     def make_room(self, pos: int, size: int, up_to: int) -> None:
@@ -114,6 +116,9 @@ class Segment:
         if self._sync_failure is not None:
             raise self._sync_failure
         try:
+            if self._files is not None:  # making it was interrupted
+                self._files.sync_folder(self.path.parent)
+                self._files = None
             self.file.sync()
         except OSError as error:
             self._sync_failure = error
