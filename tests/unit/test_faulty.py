@@ -99,16 +99,16 @@ def test_a_failed_operation_did_not_happen(tmp_path: Path) -> None:
     files = FailingFiles(RealFiles(), operation="rename", nth=1, error=errno.EIO)
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
-        replace_file(files, tmp_path / "a", b"new")
+        replace_file(files, tmp_path / "a", [b"new"])
     assert (tmp_path / "a").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["a"]
 
 
 def test_a_role_leaves_other_paths_alone(tmp_path: Path) -> None:
     files = FailingFiles(RealFiles(), operation="write", nth=1, error=errno.ENOSPC, role="session.json")
-    replace_file(files, tmp_path / "other", b"1")
+    replace_file(files, tmp_path / "other", [b"1"])
     with pytest.raises(DiskFull), write_errors(tmp_path / "session.json"):
-        replace_file(files, tmp_path / "session.json", b"1")
+        replace_file(files, tmp_path / "session.json", [b"1"])
     assert files.calls["write"] == 1
 
 

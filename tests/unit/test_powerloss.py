@@ -137,7 +137,7 @@ def test_a_store_through_a_window_is_a_write(tmp_path: Path) -> None:
 
 def test_a_name_is_durable_only_after_its_folder_is_synced(tmp_path: Path) -> None:
     files = TracedFiles(tmp_path)
-    write_synced(files, tmp_path / "a", b"abc")
+    write_synced(files, tmp_path / "a", [b"abc"])
     assert same(states(files), [{}, {"a": b"abc"}])
     files.sync_folder(tmp_path)
     assert states(files) == [{"a": b"abc"}]
@@ -162,7 +162,7 @@ def test_a_rename_is_atomic(tmp_path: Path) -> None:
 
 def test_a_rename_of_a_lost_file_has_no_effect(tmp_path: Path) -> None:
     files = prepared(tmp_path, b=b"old")
-    write_synced(files, tmp_path / "a", b"new")
+    write_synced(files, tmp_path / "a", [b"new"])
     files.rename(tmp_path / "a", tmp_path / "b")
     assert same(states(files), [{"b": b"old"}, {"a": b"new", "b": b"old"}, {"b": b"new"}])
 
@@ -170,7 +170,7 @@ def test_a_rename_of_a_lost_file_has_no_effect(tmp_path: Path) -> None:
 def test_a_rename_to_another_folder_is_settled_by_the_new_one(tmp_path: Path) -> None:
     (tmp_path / "done").mkdir()
     files = prepared(tmp_path)
-    write_synced(files, tmp_path / "a", b"1")
+    write_synced(files, tmp_path / "a", [b"1"])
     files.rename(tmp_path / "a", tmp_path / "done" / "a")
     files.sync_folder(tmp_path)
     assert same(states(files), [{"a": b"1", "done": None}, {"done": None, "done/a": b"1"}])
@@ -181,7 +181,7 @@ def test_a_rename_to_another_folder_is_settled_by_the_new_one(tmp_path: Path) ->
 def test_syncing_the_new_folder_of_a_rename_keeps_the_file_whose_creation_was_pending(tmp_path: Path) -> None:
     (tmp_path / "done").mkdir()
     files = prepared(tmp_path)
-    write_synced(files, tmp_path / "a", b"1")
+    write_synced(files, tmp_path / "a", [b"1"])
     files.rename(tmp_path / "a", tmp_path / "done" / "a")
     files.sync_folder(tmp_path / "done")
     assert states(files) == [{"done": None, "done/a": b"1"}]
@@ -197,7 +197,7 @@ def test_removing_and_linking_are_pending_one_by_one(tmp_path: Path) -> None:
 def test_a_lost_folder_takes_everything_with_it(tmp_path: Path) -> None:
     files = TracedFiles(tmp_path)
     files.mkdir(tmp_path / "log")
-    write_synced(files, tmp_path / "log" / "a", b"1")
+    write_synced(files, tmp_path / "log" / "a", [b"1"])
     files.sync_folder(tmp_path / "log")
     assert same(states(files), [{}, {"log": None, "log/a": b"1"}])
     files.sync_folder(tmp_path)
@@ -219,7 +219,7 @@ def test_a_renamed_folder_moves_with_what_it_holds(tmp_path: Path) -> None:
 
 def test_an_atomic_replacement_leaves_the_old_or_the_new_content_at_every_moment(tmp_path: Path) -> None:
     files = prepared(tmp_path, a=sector("0") * 2)
-    replace_file(files, tmp_path / "a", sector("1") * 3)
+    replace_file(files, tmp_path / "a", [sector("1") * 3])
     for at in range(len(files.trace) + 1):
         assert {contents["a"] for contents in states(files, at)} <= {sector("0") * 2, sector("1") * 3}
     assert states(files) == [{"a": sector("1") * 3}]
@@ -268,7 +268,7 @@ def test_a_state_starts_a_second_trace(tmp_path: Path) -> None:
 def test_marks_stand_in_the_order_of_the_operations(tmp_path: Path) -> None:
     files = TracedFiles(tmp_path)
     files.mark("first")
-    write_synced(files, tmp_path / "a", b"1")
+    write_synced(files, tmp_path / "a", [b"1"])
     files.mark(("second", 2))
     assert files.trace.operations[0] == Mark("first")
     assert files.trace.marks(0) == []

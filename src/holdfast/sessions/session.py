@@ -372,6 +372,7 @@ class Run(Face):
             self._recorder.capture("state_dict")
             return self._parts.store.store(self._parts.tracked.copy_state)
         finally:
+            self._recorder.capturing = 0  # first: an interrupt may come with the call
             self._recorder.capture(None)
             self._checkpoint_times.add(perf_counter_ns() - began)
 
@@ -425,6 +426,7 @@ class Run(Face):
         try:
             self._parts.tracked.restore(state, arrays)
         finally:
+            self._recorder.capturing = 0  # first: an interrupt may come with the call
             self._recorder.capture(None)
 
     def _restore_passed(self, n: int, key: str) -> None:
