@@ -28,7 +28,8 @@ REAL = RealFiles()
 LOG = Path("sessions", "s", "log", "main")
 PACKAGE = Path(holdfast.__file__).parent
 WATCHED = {str(PACKAGE / "storage" / name) for name in ("log.py", "segments.py")} | {
-    str(path) for path in (PACKAGE / "recording").glob("*.py")
+    threading.__file__,
+    *(str(path) for path in (PACKAGE / "recording").glob("*.py")),
 }
 BY_MODE = [(mode, durability) for mode in ("continuous", "batch", "checkpoint") for durability in ("process", "power")]
 

@@ -31,7 +31,7 @@ from tests.crash.program import DURABILITIES, MODES, SHAPES
 from tests.crash.trial import Cell, Chooser, Counts, Reference, Trial, count_points, follow
 from tests.crash.witness import PLACES, Plan
 
-SIZE = 2400  # makes at least LEAST_RECORDS records in every shape
+SIZE = 2200  # makes at least LEAST_RECORDS records in every shape
 LEAST_RECORDS = 2000
 DISK = ROOT / "tests" / "crash" / "scratch"
 _DISK_EVERY = 35  # one run in so many is on the disk of the checkout, which syncs slowly; the others are where --scratch is

@@ -226,7 +226,7 @@ def lanes_shape(script: Script) -> None:
 
 def top_shape(script: Script) -> None:
     """Mostly records outside every loop and step: before, between and behind them."""
-    records = max(6, script.order.size // 13)
+    records = max(6, script.order.size // 12)
     for number in range(8):
         script.outside(number, min(records, 200))
         if number in (1, 4):

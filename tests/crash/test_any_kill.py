@@ -5,11 +5,13 @@ import random
 import signal
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+import holdfast
 from holdfast.storage.faulty import KillingFiles
 from holdfast.storage.files import RealFiles
 from tests.crash.campaign import CELLS, SIZE
@@ -169,3 +171,25 @@ def test_a_finished_run_that_is_started_again_records_nothing(
     assert trial.start(Plan(by="itself", record=20)).status == -signal.SIGKILL
     trial.check_end()
     assert not trial.problems, told(trial)
+
+
+def test_threads_that_go_on_together_repeat_what_each_of_them_recorded(tmp_path: Path) -> None:
+    def record(run: holdfast.Run, lane: str) -> list[int]:
+        values = []
+        with run.lane(lane):
+            for index in range(300):
+                values.append(run.once(f"{lane} {index}", lambda: random.getrandbits(60)))
+                run.token(f"{lane} {index}")
+        return values
+
+    def together(run: holdfast.Run) -> list[list[int]]:
+        with ThreadPoolExecutor(4) as pool:
+            return [done.result() for done in [pool.submit(record, run, f"lane {number}") for number in range(4)]]
+
+    for name in ("a", "b", "c", "d"):
+        failing = holdfast.start(name, root=tmp_path)
+        before = together(failing)
+        failing.__exit__(KeyError, KeyError(), None)  # so that what was recorded is expected again
+        with holdfast.session(name, root=tmp_path) as run:
+            assert together(run) == before
+        assert run.notices == []

@@ -21,6 +21,7 @@ from holdfast.storage.lines import MAX_LINE_BYTES, largest_field
 from holdfast.storage.log import LogWriter, run_sync
 
 _FULL_WAIT_SECONDS = 0.5
+_TURN_SECONDS = 1.0  # until a thread looks again whose turn it is: the one it waits for may have been interrupted
 _LATER_BYTES = 256  # what a line still gets when it is appended: number, place in the chain, close
 T = TypeVar("T")
 
@@ -190,7 +191,7 @@ class Recorder:
         """
         with self._sync_turn:
             while self._syncing:
-                self._sync_turn.wait()
+                self._sync_turn.wait(_TURN_SECONDS)
             try:
                 self._do_alone(lambda: self._close_log(record))
             finally:
@@ -529,12 +530,12 @@ class Recorder:
         """Sync everything flushed. One thread does it for all that wait; those that come meanwhile share the next one."""
         me, wanted = get_ident(), self.log.n
         if self._syncing == me:  # a signal handler, in the middle of this thread's own sync
-            self._sync_now()
+            self._sync_now(is_nested=True)
             return
         try:
             with self._sync_turn:
                 while self._syncing and self.log.synced < wanted and self.failure is None:
-                    self._sync_turn.wait()
+                    self._sync_turn.wait(_TURN_SECONDS)
                 if self.failure is not None:
                     raise self.failure
                 if self.log.synced >= wanted:
@@ -543,16 +544,18 @@ class Recorder:
             self._sync_now()
         finally:
             if self._syncing == me:
+                self._syncing = 0  # first: an interrupt may come with the next call, and then nobody is told
                 with self._sync_turn:
-                    self._syncing = 0
                     self._sync_turn.notify_all()
 
-    def _sync_now(self) -> None:
+    def _sync_now(self, *, is_nested: bool = False) -> None:
         with self.lock:
             if self.busy:
                 return  # a signal handler, in the middle of a record: that one's own sync comes
             if self.failure is not None:
                 raise self.failure
+            if not is_nested:
+                self.log.forget_syncs()
             begun = self._alone(lambda: self._log_call(lambda: self.log.begin_sync(self.now())))
         if begun is None:
             return

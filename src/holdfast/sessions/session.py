@@ -279,7 +279,7 @@ class Run(Face):
 
     def _recorded_step(self, key: str) -> dict[str, Any] | None:
         """The record of a step that lies before the position, or None. It counts as repeated."""
-        expected = self._parts.expectations.peek("", True) if self._recorder.matcher is not None else None
+        expected = self._expected("", True)
         if expected is None or expected[1]["kind"] != "module" or expected[1].get("key") != key:
             return None
         n, stored = expected
@@ -300,7 +300,7 @@ class Run(Face):
         """
         key = fields.text_value(key, "once.key")[0]
         lane, top = self._recorder.place()
-        expected = self._parts.expectations.peek(lane, top) if self._recorder.matcher is not None else None
+        expected = self._expected(lane, top)
         if expected is not None and expected[1]["kind"] == "once" and expected[1]["key"] == key:
             tree = expected[1].get("value")
         else:
@@ -308,6 +308,11 @@ class Run(Face):
             tree = codec.snapshot(fn(), f"once[{key!r}]")
         self._recorder.record(Once(key=key, value=tree))
         return codec.decode(tree)
+
+    def _expected(self, lane: str, top: bool) -> tuple[int, dict[str, Any]] | None:
+        """The record that a stream has to repeat next, or None. Locked, as other threads match theirs meanwhile."""
+        with self._recorder.lock:
+            return self._parts.expectations.peek(lane, top) if self._recorder.matcher is not None else None
 
     def lane(self, name: str) -> "_Lane":
         """A context manager: what this thread or task records inside has an order of its own.
@@ -377,9 +382,11 @@ class Run(Face):
             self._checkpoint_times.add(perf_counter_ns() - began)
 
     def _checkpoint_record(self, stored: dict[str, Any], at: str | None, name: str | None, position: int) -> Checkpoint:
+        with self._recorder.lock:
+            behind = self._parts.expectations.behind(position) if self._recorder.matcher is not None else {}
         record = Checkpoint(
             position={"main": position},
-            behind=self._parts.expectations.behind(position) if self._recorder.matcher is not None else {},
+            behind=behind,
             at=at,
             loops=list(self._program.loops.values()),
             name=name,

@@ -190,6 +190,12 @@ class LogWriter:
             segment.syncs_running += 1
         return Sync(segments, self._tail)
 
+    def forget_syncs(self) -> None:
+        """No sync is running: one that was interrupted on its way to cancel_sync counts no more."""
+        for segment in (*self._full, self._tail[3]):
+            if segment is not None:
+                segment.syncs_running = 0
+
     def cancel_sync(self, begun: Sync) -> None:
         """A sync was interrupted: nothing is known of it, and the next one does it all."""
         for segment in begun.segments:
