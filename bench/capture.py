@@ -85,9 +85,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=tuple(GROUPS), metavar="NAME", help=", ".join(GROUPS))
     parser.add_argument("--steps", type=int, metavar="N", help="steps before the last ones are measured")
     parser.add_argument("--pairs", type=int, metavar="N", help="pairs of train_lm")
-    parser.add_argument(
-        "--scratch", type=Path, default=here / ".scratch", metavar="FOLDER", help="on the disk to measure"
-    )
+    parser.add_argument("--scratch", type=Path, default=here / ".scratch", metavar="FOLDER", help="on the disk to measure")
     parser.add_argument("--results", type=Path, default=here / "results", metavar="FOLDER")
     options = parser.parse_args()
     options.label = ["quick"] if options.quick else ["full"] if options.full else []

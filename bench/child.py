@@ -168,9 +168,7 @@ class Timed:
         self._run = self._session.__enter__() if self._session else NullRun()
         return self._run
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         share = self._run.health().cost_share
         if self._session:
             self._session.__exit__(kind, error, trace)

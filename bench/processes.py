@@ -59,9 +59,7 @@ def opening(bench: Bench) -> list[Row]:
     growth = estimate([a["open_ms"] / b["open_ms"] for a, b in pairs])
     note = f"{size / 1e6:,.0f} MB, {first['replay']} records to replay, from step {first['step']}"
     return [
-        row(
-            group, f"{long_count:,} records, first time after the kill", first["open_ms"], "ms", at_most=1000, note=note
-        ),
+        row(group, f"{long_count:,} records, first time after the kill", first["open_ms"], "ms", at_most=1000, note=note),
         row(group, f"{long_count:,} records, later", times, "ms", at_most=1000),
         row(
             group,
@@ -134,9 +132,7 @@ def train(bench: Bench) -> list[Row]:
 
 
 def _import_ns(module: str) -> tuple[int, list[str]]:
-    ended = subprocess.run(
-        [sys.executable, "-c", _IMPORT.format(module=module)], capture_output=True, text=True, check=False
-    )
+    ended = subprocess.run([sys.executable, "-c", _IMPORT.format(module=module)], capture_output=True, text=True, check=False)
     if ended.returncode:
         raise ChildFailed(f"import {module}: {ended.stderr[-2000:]}")
     words = ended.stdout.split()

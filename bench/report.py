@@ -38,9 +38,7 @@ class Row:
             return None
         if self.value is None or math.isnan(self.value):
             return False
-        return (self.at_most is None or self.value <= self.at_most) and (
-            self.at_least is None or self.value >= self.at_least
-        )
+        return (self.at_most is None or self.value <= self.at_most) and (self.at_least is None or self.value >= self.at_least)
 
     @property
     def target(self) -> str:

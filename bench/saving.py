@@ -200,9 +200,7 @@ def _beside_a_busy_thread(bench: Bench) -> list[Row]:
             at_most=10,
             note=_tail(ours),
         ),
-        row(
-            group, "logging beside a busy thread, p99", calls_percentile(found["logging, busy"], 0.99), "µs", scale=1e3
-        ),
+        row(group, "logging beside a busy thread, p99", calls_percentile(found["logging, busy"], 0.99), "µs", scale=1e3),
         row(group, "guide B beside a busy thread, p99", calls_percentile(found["B, busy"], 0.99), "µs", scale=1e3),
     ]
 
@@ -448,9 +446,7 @@ def limits(bench: Bench) -> list[Row]:
                 calling("msgspec encode of the record", raw.Encode().call, _structs, per_round=n),
                 calling("one write of a line", write.call, _lines, per_round=n),
                 calling("a line through a map", mapped.call, _lines, per_round=n),
-                calling(
-                    "write + fdatasync in pre-written space", sync.call, _lines, per_round=bench.scale.synced_records
-                ),
+                calling("write + fdatasync in pre-written space", sync.call, _lines, per_round=bench.scale.synced_records),
             ],
         )
     rows: list[Row] = []
@@ -490,8 +486,7 @@ def _threads(run: holdfast.Run, count: int) -> Callable[[Sequence[Rec]], list[in
     def timed(records: Sequence[Rec]) -> list[int]:
         found: list[int] = []
         started = [
-            threading.Thread(target=record, args=(f"lane-{index}", records[index::count], found))
-            for index in range(count)
+            threading.Thread(target=record, args=(f"lane-{index}", records[index::count], found)) for index in range(count)
         ]
         for thread in started:
             thread.start()

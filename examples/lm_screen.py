@@ -120,9 +120,7 @@ class Screen:
         rows = {
             "steps": f"{summary.steps:,}" + (f" ({summary.seconds:.1f} s in this attempt)" if wrote else ""),
             "loss": f"{summary.loss:.3f}  {sparkline(summary.losses)}",
-            "perplexity": "{model:.2f}  held out (bigram {bigram:.2f}, unigram {unigram:.2f})".format(
-                **summary.perplexity
-            ),
+            "perplexity": "{model:.2f}  held out (bigram {bigram:.2f}, unigram {unigram:.2f})".format(**summary.perplexity),
             "records": f"{sum(summary.records.values()):,}: {records}",
             "checkpoints": f"{summary.checkpoints}",
             "bytes": f"{summary.bytes:,}",
@@ -141,9 +139,7 @@ class Screen:
         if summary.was_finished:
             self.say("finished: nothing was left to do.")
             self.say('start another:  make run ARGS="--session other"')
-            self.say(
-                f'extend it:      make run ARGS="--session {summary.session} --extend --steps {summary.steps * 2}"'
-            )
+            self.say(f'extend it:      make run ARGS="--session {summary.session} --extend --steps {summary.steps * 2}"')
         self.say(f"look further:   holdfast show {summary.session}{at}")
 
     def _notices(self, run: holdfast.Run) -> None:

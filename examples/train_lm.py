@@ -168,9 +168,7 @@ def main() -> int:
     screen = Screen(steps=options.steps, plain=options.plain, to_stderr=options.json)
     try:
         screen.say(f"reading {options.corpus or 'the Python standard library'} …")
-        corpus = read_corpus(
-            options.corpus, max_characters=settings.max_characters, vocabulary_size=settings.vocabulary
-        )
+        corpus = read_corpus(options.corpus, max_characters=settings.max_characters, vocabulary_size=settings.vocabulary)
         summary = train(options, settings, corpus, screen)
     except holdfast.Interrupted:
         screen.stop()

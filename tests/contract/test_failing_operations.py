@@ -211,11 +211,11 @@ def calls(run: Run) -> list[Callable[[], object]]:
     large = "x" * 30_000
     return [
         lambda: run.note("begin"),
-        *[lambda i=i: run.token(f"t{i}", phase=f"phase {i // 40}") for i in range(120)],  # type: ignore[misc]
+        *[lambda i=i: run.token(f"t{i}", phase=f"phase {i // 40}") for i in range(120)],
         lambda: run.event("large", data=large),
         lambda: run.flush(),
         lambda: run.checkpoint("one"),
-        *[lambda i=i: run.emission(f"{i}{large}") for i in range(6)],  # type: ignore[misc]
+        *[lambda i=i: run.emission(f"{i}{large}") for i in range(6)],
         lambda: run.tokens(["a", "b"], z=[0.1, 0.2]),
         lambda: run.once("key", lambda: 7),
         lambda: run.checkpoint("two"),
@@ -384,7 +384,8 @@ def test_a_sync_that_fails_twice_raises_for_good(tmp_path: Path, mode: str, erro
         run.flush()
     assert not isinstance(first.value, DiskFull), "a full disk can be waited for, and this cannot"
     files._nth = 0
-    for call in (lambda: run.note("c"), run.flush, lambda: run.token("d"), lambda: run.checkpoint()):
+    later_calls: list[Callable[[], object]] = [lambda: run.note("c"), run.flush, lambda: run.token("d"), run.checkpoint]
+    for call in later_calls:
         with pytest.raises(WriteFailed) as later:
             call()
         assert str(later.value) == str(first.value)

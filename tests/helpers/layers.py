@@ -192,9 +192,7 @@ def _changes_a_path(call: ast.Call, method: str) -> bool:
         case "rename":
             return len(call.args) == 1 and not options  # that of Files takes two
         case "open":
-            return (
-                isinstance(first, ast.Constant) and isinstance(first.value, str) and set(first.value) <= set("rwxabt+")
-            )
+            return isinstance(first, ast.Constant) and isinstance(first.value, str) and set(first.value) <= set("rwxabt+")
     return method in _PATH_CHANGES or bool(options & _PATH_OPTIONS)
 
 

@@ -58,9 +58,7 @@ hashables = st.recursive(
     lambda inner: st.lists(inner, max_size=3).map(tuple) | st.frozensets(inner, max_size=3),
     max_leaves=5,
 )
-arrays = hnp.arrays(
-    hnp.scalar_dtypes().filter(lambda dtype: dtype.itemsize <= 8), hnp.array_shapes(min_dims=0, max_side=3)
-)
+arrays = hnp.arrays(hnp.scalar_dtypes().filter(lambda dtype: dtype.itemsize <= 8), hnp.array_shapes(min_dims=0, max_side=3))
 look_alikes = st.fixed_dictionaries(
     {"$t": st.sampled_from(["int", "tuple", "dict", "nothing"]), "v": leaves | st.lists(leaves, max_size=2)}
 )
@@ -80,12 +78,8 @@ def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     )
 
 
-values = st.recursive(
-    leaves | scalars | arrays | look_alikes | st.binary(max_size=8).map(bytearray), containers, max_leaves=12
-)
-quick = settings(
-    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
-)
+values = st.recursive(leaves | scalars | arrays | look_alikes | st.binary(max_size=8).map(bytearray), containers, max_leaves=12)
+quick = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @quick
@@ -119,9 +113,7 @@ def test_a_flat_dict_comes_back(value: dict[str, object]) -> None:
 
 
 @quick
-@given(
-    st.lists(st.tuples(hashables, leaves), max_size=5, unique_by=lambda pair: canonical(encode(pair[0]))), st.randoms()
-)
+@given(st.lists(st.tuples(hashables, leaves), max_size=5, unique_by=lambda pair: canonical(encode(pair[0]))), st.randoms())
 def test_canonical_bytes_are_equal_for_any_order_of_keys(pairs: list[tuple[object, object]], random: Any) -> None:
     value = dict(pairs)
     shuffled = list(value.items())

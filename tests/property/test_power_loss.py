@@ -251,7 +251,7 @@ def test_a_log_keeps_what_was_synced_and_invents_nothing(tmp_path: Path, tell: C
     story = tell(tmp_path / "disk")
     written = lines_of(story.folder, BEFORE)
     for number, (at, state) in enumerate(
-        (at, state) for at in points(story.files, 24) for state in states(story.files, at, 24)
+        (end, state) for end in points(story.files, 24) for state in states(story.files, end, 24)
     ):
         disk = tmp_path / "after"
         disk.mkdir()
@@ -355,9 +355,7 @@ class _Killed(BaseException):
 
 
 def opened(root: Path, weights: Weights, files: Any, *, durability: Any, save_mode: Any) -> Run:
-    return start(
-        "s", root=root, track={"w": weights}, files=files, durability=durability, save_mode=save_mode, keep_last=2
-    )
+    return start("s", root=root, track={"w": weights}, files=files, durability=durability, save_mode=save_mode, keep_last=2)
 
 
 @pytest.mark.parametrize("save_mode", ["continuous", "batch", "checkpoint"])
@@ -379,7 +377,7 @@ def test_a_session_goes_on_to_the_same_end(
     written = lines_of(tmp_path / "disk" / log, BEFORE)
     healthy = digest_of(LogReader(REAL, tmp_path / "disk" / log, BEFORE)).sha256
     monkeypatch.setattr(host, "boot_id", lambda: AFTER)
-    for number, (at, state) in enumerate((at, state) for at in points(files, 40) for state in states(files, at, 6)):
+    for number, (at, state) in enumerate((end, state) for end in points(files, 40) for state in states(files, end, 6)):
         root = tmp_path / "after"
         root.mkdir()
         state.write_to(root)

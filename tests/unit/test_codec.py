@@ -214,9 +214,7 @@ def test_what_cannot_be_stored_is_refused_by_its_path_with_a_hint(value: object,
 
 
 def test_the_path_begins_with_the_name_of_the_field() -> None:
-    with pytest.raises(
-        InvalidValue, match=r"state\.optimizer\['param_groups'\]\[0\]\['hook'\]: function cannot be stored"
-    ):
+    with pytest.raises(InvalidValue, match=r"state\.optimizer\['param_groups'\]\[0\]\['hook'\]: function cannot be stored"):
         encode({"param_groups": [{"hook": lambda: 0}]}, "state.optimizer")
 
 
@@ -482,9 +480,7 @@ class TestTensors:
     def torch(self) -> Any:
         return pytest.importorskip("torch")
 
-    @pytest.mark.parametrize(
-        "name", ["float32", "float64", "float16", "bfloat16", "int64", "uint8", "bool", "complex64"]
-    )
+    @pytest.mark.parametrize("name", ["float32", "float64", "float16", "bfloat16", "int64", "uint8", "bool", "complex64"])
     @pytest.mark.parametrize("outside", [False, True])
     def test_a_tensor_comes_back_with_its_dtype_and_values(self, torch: Any, name: str, outside: bool) -> None:
         shelf = Shelf() if outside else None

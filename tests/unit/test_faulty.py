@@ -191,7 +191,5 @@ def test_a_role_counts_only_its_paths(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("operation", "role", "seen"), [("store", "", 4), ("write", "", 4), ("write", "/b", 2)])
-def test_a_run_that_is_never_killed_counts_what_could_be_hit(
-    tmp_path: Path, operation: str, role: str, seen: int
-) -> None:
+def test_a_run_that_is_never_killed_counts_what_could_be_hit(tmp_path: Path, operation: str, role: str, seen: int) -> None:
     assert run_victim(tmp_path, operation, 0, role=role) == (0, str(seen))

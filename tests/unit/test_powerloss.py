@@ -124,9 +124,7 @@ def test_a_store_through_a_window_is_a_write(tmp_path: Path) -> None:
     window = file.map(page, page)
     window[SECTOR : SECTOR + 3] = b"xyz"
     assert window[SECTOR : SECTOR + 3] == b"xyz"
-    assert [(op.offset, op.data) for op in files.trace.operations if isinstance(op, Written)] == [
-        (page + SECTOR, b"xyz")
-    ]
+    assert [(op.offset, op.data) for op in files.trace.operations if isinstance(op, Written)] == [(page + SECTOR, b"xyz")]
     new = b"0" * (page + SECTOR) + b"xyz" + b"0" * (page - SECTOR - 3)
     assert same(states(files), [{"a": b"0" * page * 2}, {"a": new}])
     file.sync()
@@ -321,8 +319,7 @@ def test_the_extremes_are_the_disk_as_seen_now_and_as_last_synced(tmp_path: Path
 
     def seen() -> Contents:
         return {
-            path.relative_to(tmp_path).as_posix(): None if path.is_dir() else path.read_bytes()
-            for path in tmp_path.rglob("*")
+            path.relative_to(tmp_path).as_posix(): None if path.is_dir() else path.read_bytes() for path in tmp_path.rglob("*")
         }
 
     def sync_everything() -> None:
