@@ -20,13 +20,13 @@ from holdfast.records import canonical_bytes
 from holdfast.sessions.opening import start
 from holdfast.sessions.session import Run
 from holdfast.storage.faulty import OPERATIONS, FailingFiles
-from holdfast.storage.files import RealFiles
 from holdfast.storage.host import boot_id
 from holdfast.storage.reader import LogReader
 from holdfast.storage.recovery import recover
 from tests.helpers.dying import kill
+from tests.helpers.quick import QuickFiles
 
-REAL = RealFiles()
+REAL = QuickFiles()
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES, errno.EMFILE)
 MODES = ("continuous", "batch", "checkpoint")
 DURABILITIES = ("process", "power")

@@ -17,14 +17,14 @@ import holdfast
 from holdfast.reading.verify import verify_log
 from holdfast.sessions.opening import start
 from holdfast.sessions.session import Run
-from holdfast.storage.files import RealFiles
 from holdfast.storage.host import boot_id
 from holdfast.storage.powerloss import power_loss_states
 from holdfast.storage.reader import LogReader
 from holdfast.storage.recovery import recover
 from holdfast.storage.traced import TracedFiles
+from tests.helpers.quick import QuickFiles, quick_traced
 
-REAL = RealFiles()
+REAL = QuickFiles()
 LOG = Path("sessions", "s", "log", "main")
 PACKAGE = Path(holdfast.__file__).parent
 WATCHED = {str(PACKAGE / "storage" / name) for name in ("log.py", "segments.py")} | {
@@ -77,7 +77,7 @@ class State:
 
 
 def opened(root: Path, mode: Any, durability: Any, files: Any = None, *, segment_bytes: int | None = None) -> Run:
-    run = start("s", root=root, save_mode=mode, durability=durability, files=files, track={"state": State()})
+    run = start("s", root=root, save_mode=mode, durability=durability, files=files or REAL, track={"state": State()})
     if mode == "batch":
         run.set_interval(tokens=5)
     if mode == "checkpoint":
@@ -149,7 +149,7 @@ def check(found: list[str], tried: list[str], acknowledged: set[str]) -> None:
 def test_an_interrupt_anywhere_in_a_call_leaves_neither_gap_nor_half_record_nor_double(
     tmp_path: Path, mode: str, durability: str, call: str
 ) -> None:
-    files = TracedFiles(tmp_path) if durability == "power" else None
+    files = quick_traced(tmp_path) if durability == "power" else None
     run = opened(tmp_path, mode, durability, files, segment_bytes=6000)
     make = CALLS[call]
     run.token("first")
@@ -213,6 +213,31 @@ def test_an_interrupt_anywhere_in_the_first_record_of_an_attempt(tmp_path: Path,
     assert k > 20
 
 
+@pytest.mark.parametrize(("mode", "durability"), BY_MODE)
+def test_an_interrupt_anywhere_in_closing_leaves_a_session_that_goes_on(tmp_path: Path, mode: str, durability: str) -> None:
+    for k in range(1, 10_000):
+        root = tmp_path / str(k)
+        run = opened(root, mode, durability)
+        for label in ("a", "b", "c"):
+            run.token(label)
+        run.flush()
+        run.token("d")
+        interrupter = Interrupter(k, press)
+        try:
+            interrupter.call(run.close)
+        except KeyboardInterrupt:
+            pass
+        assert run.is_closed
+        run = opened(root, mode, durability)
+        for label in ("a", "b", "c", "d", "e"):
+            run.token(label)
+        run.close()
+        assert labels(root) == ["a", "b", "c", "d", "e"]
+        if not interrupter.hit:
+            break
+    assert k > 20
+
+
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize(("mode", "durability"), BY_MODE)
 @pytest.mark.parametrize("then", ["returns", "interrupts"])
@@ -246,6 +271,9 @@ def test_what_a_signal_handler_records_is_kept_wherever_it_comes(
             acknowledged.add(tried[-1])
         if not interrupter.hit:
             break
+        tried.append(f"after {k}")
+        run.token(tried[-1])
+        acknowledged.add(tried[-1])
         if k % 2:
             run.flush("synced")
             assert run.watermarks().synced == run.watermarks().accepted
@@ -322,7 +350,7 @@ def test_finalizers_and_collector_callbacks_may_record(tmp_path: Path, mode: str
 
     def at_collection(phase: str, info: dict[str, int]) -> None:
         nonlocal is_inside
-        if phase == "start" and not is_inside:
+        if phase == "start" and not is_inside and len(collected) < 60:
             is_inside = True
             label = f"collector {len(collected)}"
             run.note(label)

@@ -1,5 +1,6 @@
 """Promises that only a very particular bug breaks (tests/mutants.py plants it)."""
 
+import errno
 import sys
 from pathlib import Path
 from types import FrameType
@@ -7,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from holdfast.errors import Corrupted, DiskFull
 from holdfast.records import Note, Record
+from holdfast.sessions.opening import start
+from holdfast.storage.faulty import FailingFiles
 from holdfast.storage.files import RealFiles
 from holdfast.storage.host import boot_id
 from holdfast.storage.log import LogWriter
@@ -97,3 +101,40 @@ def test_a_group_that_a_kill_tore_counts_not_at_all(tmp_path: Path) -> None:
         assert [n for n, _ in numbers_and_lines(tmp_path)] == [1], f"after {end - start} bytes of the group"
     path.write_bytes(whole)
     assert [n for n, _ in numbers_and_lines(tmp_path)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("mode", ["batch", "checkpoint"])
+def test_a_flush_on_a_full_disk_raises_until_there_is_space(tmp_path: Path, mode: Any) -> None:
+    files = FailingFiles(REAL, operation="write", nth=0, error=errno.ENOSPC, repeat=True, role=".jsonl")
+    run = start("s", root=tmp_path, files=files, save_mode=mode)
+    run.note("first")
+    run.flush()
+    run.note("x" * 200_000)  # more than there is space taken for
+    files._nth = files.calls["write"] + 1
+    for _ in range(2):
+        with pytest.raises(DiskFull):
+            run.flush()
+    assert run.watermarks().flushed < run.watermarks().accepted
+    files._nth = 0
+    run.flush()
+    assert run.watermarks().flushed == run.watermarks().accepted
+    run.close()
+    texts = [line[:80] for _, line in numbers_and_lines(tmp_path / "sessions" / "s" / "log" / "main") if b'"note"' in line]
+    assert [b'"first"' in text for text in texts] == [True, False]
+
+
+def test_a_damaged_record_is_no_tear_where_others_follow(tmp_path: Path) -> None:
+    log = writer(tmp_path)
+    for number in range(40):  # too few for a close
+        log.append(Note(ts=1, text=f"note {number}"))
+    log.release()
+    path = tmp_path / "000001.jsonl"
+    whole = path.read_bytes()
+    start = whole.index(b'{"kind":"note","n":20')
+    path.write_bytes(whole[:start] + b"\0" + whole[start + 1 :])
+    with pytest.raises(Corrupted) as refused:
+        recover(REAL, tmp_path, boot_id())
+    assert (refused.value.path, refused.value.offset) == (path, start)
+    last = whole.index(b'{"kind":"note","n":40')
+    path.write_bytes(whole[:last] + b"\0" + whole[last + 1 :])  # nothing follows: a kill can leave that
+    assert [n for n, _ in numbers_and_lines(tmp_path)] == list(range(1, 40))

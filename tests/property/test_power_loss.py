@@ -22,17 +22,17 @@ from holdfast.sessions.opening import start
 from holdfast.sessions.session import Run
 from holdfast.storage import host
 from holdfast.storage.faulty import FailingFiles
-from holdfast.storage.files import RealFiles
 from holdfast.storage.log import LogWriter
 from holdfast.storage.powerloss import DiskState, power_loss_states
 from holdfast.storage.reader import LogReader
 from holdfast.storage.recovery import Past, recover
 from holdfast.storage.traced import FolderSynced, Mark, NameChanged, Synced, TracedFiles
 from tests.helpers.dying import kill
+from tests.helpers.quick import QuickFiles, quick_traced
 
 IS_FULL = bool(os.environ.get("HOLDFAST_FULL"))
 """Every point of each trace, and the model's own numbers of states; otherwise a part of them, for a quick run."""
-REAL = RealFiles()
+REAL = QuickFiles()
 BEFORE, AFTER, LATER = "boot-before", "boot-after", "boot-later"
 
 Lines = dict[int, bytes]
@@ -95,7 +95,7 @@ class Story:
 
     def __init__(self, root: Path, durability: str, **options: Any) -> None:
         root.mkdir()
-        self.files = TracedFiles(root)
+        self.files = quick_traced(root)
         self.folder, self.durability, self.options = root / "main", durability, options
         self.open(self.files)
 
@@ -288,7 +288,7 @@ def test_two_power_losses_in_a_row(tmp_path: Path, tell: Callable[[Path], Story]
             disk = tmp_path / "between"
             disk.mkdir()
             state.write_to(disk)
-            files, folder = TracedFiles(disk), disk / "main"
+            files, folder = quick_traced(disk), disk / "main"
             past = recover(REAL, folder, AFTER)
             kept = len(lines_of(folder, AFTER, past=past))
             log = writer(files, folder, past, AFTER, durability, max_segment_bytes=1500)
@@ -365,7 +365,7 @@ def test_a_session_goes_on_to_the_same_end(
 ) -> None:
     (tmp_path / "disk").mkdir()
     monkeypatch.setattr(host, "boot_id", lambda: BEFORE)
-    files = TracedFiles(tmp_path / "disk")
+    files = quick_traced(tmp_path / "disk")
     run = opened(tmp_path / "disk", Weights(), files, durability=durability, save_mode=save_mode)
     with pytest.raises(_Killed):
         train(run, run._parts.tracked.objects["w"], lambda: files.mark(run.watermarks().synced), stop=5)
@@ -413,7 +413,7 @@ def test_a_kill_while_the_folders_are_being_made_leaves_no_trap(tmp_path: Path, 
     for nth in range(1, 13):
         root = tmp_path / str(nth)
         root.mkdir()
-        files = TracedFiles(root)
+        files = quick_traced(root)
         dying = FailingFiles(files, operation="sync_folder", nth=nth, error=errno.EIO, repeat=True)
         first: Run | None = None
         try:

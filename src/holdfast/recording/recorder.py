@@ -105,7 +105,8 @@ class Recorder:
         self._lanes_entered = 0
         self.busy = False
         self.deferred: list[Record] = []
-        self._first: int | None = None  # n before this attempt's first record
+        self._first: int | None = None  # n before this attempt's first record, once that is there
+        self._behind: int | None = None  # the same, once it is being written
         self._last_matched = position
         self._kinds: dict[str, list[int]] = {}  # count and bytes, of all but the short way's tokens
         self.buffer: list[Record | tuple[Any, ...]] = []
@@ -273,6 +274,7 @@ class Recorder:
         self.log.release()
         self.log = log
         self._first = log.n if self._first is not None else None
+        self._behind = None
         self._kinds.clear()
 
     def drop_matcher(self) -> None:
@@ -377,14 +379,18 @@ class Recorder:
         self.busy = True
         try:
             self.log.settle()
+            self._take_deferred()  # of a call that was interrupted
             return work()
         finally:
             try:
-                while self.deferred:
-                    self._take(self.deferred[0], None)
-                    del self.deferred[0]
+                self._take_deferred()
             finally:
                 self.busy = False
+
+    def _take_deferred(self) -> None:
+        while self.deferred:
+            self._take(self.deferred[0], None)
+            del self.deferred[0]
 
     def _take(self, record: Record, followers: Callable[[int], list[Record]] | None) -> bool:
         """Match or accept; True where matched."""
@@ -425,8 +431,10 @@ class Recorder:
     def begin(self) -> None:
         """Before the first new record of an attempt: the record that says so."""
         if self._first is None:
-            n = self.log.n
-            for record in self._on_begin():
+            if self._behind is None:
+                self._behind = self.log.n
+            n = self._behind
+            for record in self._on_begin()[self.log.n - n :]:  # all of them, but where an interrupt came in between
                 record.ts = self.now()
                 self._write(lambda record=record: self.log.append_batch([record]))  # type: ignore[misc]  # bound at once
                 self._count(record, 0)
