@@ -1,7 +1,7 @@
 """Where a run goes on, and what it is expected to repeat (docs/format.md, "Resume")."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import msgspec
@@ -188,6 +188,10 @@ class Expectations:
             self._counts[stream] = 0
         self.remaining = sum(self._counts.values())
 
+    def close(self) -> None:
+        """Let go of the log's files."""
+        self._source.close()
+
     def _streams(self, lane: str | None, top: bool | None) -> list[Stream]:
         return [
             stream
@@ -223,7 +227,7 @@ class Expectations:
             self._queues.setdefault((place.lane or "", place.top), deque()).append((n, line))
         return queue[0]
 
-    def _lines_from(self, start: int) -> Iterator[tuple[int, Place, bytes]]:
+    def _lines_from(self, start: int) -> Generator[tuple[int, Place, bytes], None, None]:
         for n, line in self._reader.read(start):
             if kind_of(line) in CANONICAL_KINDS and self._is_expected(n, place := place_of(line)):
                 yield n, place, line

@@ -552,6 +552,7 @@ class Run(Face):
         self._preemption.release()
         if self._flusher is not None:
             self._flusher.stop()
+        self._parts.expectations.close()
         record = Closed(status=status, reason=reason)
         was_finished = self.finished and not self._recorder.has_begun
         failed: HoldfastError | None = None

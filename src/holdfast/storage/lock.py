@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from holdfast.errors import SessionBusy
+from holdfast.errors import SessionBusy, WriteFailed
 from holdfast.storage.files import File, Files, make_folders, read_whole, write_errors
 from holdfast.storage.host import boot_id, host_name
 
@@ -27,6 +27,7 @@ class Lock:
     def _take(self, files: Files, path: Path, session: str) -> File:
         while True:
             with write_errors(path):
+                is_new = not files.exists(path)
                 try:
                     file = files.open(path, write=True, create=True)
                 except FileNotFoundError:
@@ -39,8 +40,10 @@ class Lock:
                     if file.same_as(path):
                         _sign(file)
                         return file
-            except BaseException:
+            except BaseException as error:
                 file.close()
+                if is_new and isinstance(error, WriteFailed):
+                    files.unlink(path)  # who has it open meanwhile sees that, and makes it again
                 raise
             file.close()  # the session was renamed or deleted between the two calls: try what stands there now
 

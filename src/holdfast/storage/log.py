@@ -289,6 +289,8 @@ class LogWriter:
                 segment.write(block, pos)
         except OSError as error:
             self._pending = self._tail
+            if isinstance(full := failure(segment.path, error), DiskFull):
+                raise full from error  # a file system that copies what is overwritten; the next write covers what is torn
             raise self._fail(segment.path, error) from error
         self._tail = after
         if is_full:
@@ -310,12 +312,27 @@ class LogWriter:
                 segment = self._roll(segment)
             segment.make_room(self._tail[1], size, self._max_segment_bytes)
         except OSError as error:
+            if segment is not None and segment.has_failed:
+                return self._room_elsewhere(segment, size, error)
             path = segment.path if segment is not None else self._folder
             full = failure(path, error)
             if isinstance(full, DiskFull):
                 raise full from error
             raise self._fail(path, error) from error
         return segment
+
+    def _room_elsewhere(self, segment: Segment, size: int, error: OSError) -> Segment:
+        """A sync failed while room was made: go on in the next segment, as after any sync that fails."""
+        self._abandon(segment, error)
+        fresh = self._tail[3]
+        assert fresh is not None
+        try:
+            fresh.make_room(self._tail[1], size, self._max_segment_bytes)
+        except OSError as second:
+            if isinstance(full := failure(fresh.path, second), DiskFull) and not fresh.has_failed:
+                raise full from second
+            raise self._fail(fresh.path, second) from second
+        return fresh
 
     def _sync_past(self) -> None:
         """Sync what the last attempt left, and its names: it may only be flushed."""
@@ -396,12 +413,15 @@ class LogWriter:
 
     def _repair(self) -> Tail:
         """Something was interrupted between its two last steps: its bytes, or its file, are there in full or not at all."""
-        _, pos, _, segment, _ = self._tail
+        _, _, _, segment, _ = self._tail
         pending = self._pending
         if pending[3] is not segment:
             is_there = pending[3] is not None and self._files.exists(pending[3].path)
         else:
-            is_there = segment is not None and bool(segment.read(pos, pending[1]).strip(b"\n"))
+            # What is written or stored comes from the front: its last byte says whether all of it came.
+            is_there = segment is not None and segment.read(pending[1] - 2, pending[1] - 1) == b"}"
+            if segment is not None and not is_there:
+                segment.tear(pending[1])
         if is_there:
             self._tail = pending
         self._pending = self._tail
@@ -418,6 +438,8 @@ class LogWriter:
             self._next_segment(number + 1, n, prev, b"\n".join(lines), len(lines))
             self._bytes_before += pos
             self._synced = self._tail
+            if segment in self._full:
+                self._full.remove(segment)
             segment.close()
         except (OSError, Corrupted) as second:
             raise self._fail(segment.path, error) from second

@@ -30,8 +30,9 @@ class Segment:
         self.limit = 0  # lines that end before this offset can go through the window
         self._populated = self._window_end = 0
         self.syncs_running = 0  # by threads outside the recorder's lock: such a file is not closed
-        self._sync_failure: OSError | None = None
+        self.sync_failure: OSError | None = None
         self._file: File | None = None
+        self._torn_to = 0  # behind this offset no write that failed has left anything
         self._files: Files | None = None  # while its name is not known to be synced
 
     @property
@@ -78,7 +79,7 @@ class Segment:
             self.filled += chunk
             self._growth = 2 * chunk
             if self._presync:
-                self.file.sync()
+                self.sync()
         if self._use_map and end > self._window_end:
             base = pos // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
             window = self.file.map(base, self.filled - base)
@@ -91,19 +92,30 @@ class Segment:
             length = min(max(_POPULATE_BYTES, end - self._populated), self._window_end - self._populated)
             self.window.populate(self._populated - self.base, length)
             self._populated += length
-        self.limit = min(self._populated, up_to)
+        self.limit = 0 if self._torn_to else min(self._populated, up_to)
 
     def store(self, line: bytes, pos: int) -> bool:
         """Put one line through the window, without a system call. False where it does not fit, and nothing was done."""
         end = pos + len(line)
-        if self.window is None or end >= self.limit:
+        if self.window is None or end >= self.limit or self._torn_to:
             return False
         self.window[pos - self.base : end - self.base] = line
         return True
 
     def write(self, data: bytes, pos: int) -> None:
-        """Write into space that make_room took. A kill leaves a part from the front, as the map does not promise."""
-        self.file.write(data, pos)
+        """Write into space that make_room took. A kill leaves a part from the front, as the map does not promise; an exception
+        does too, which the next write covers."""
+        end = pos + len(data)
+        try:
+            self.file.write(data + b"\n" * (self._torn_to - end), pos)
+        except BaseException:
+            self.tear(end)
+            raise
+        self._torn_to = 0
+
+    def tear(self, end: int) -> None:
+        """Up to `end` a part of a write may stand that does not count: nothing goes through the map before it is covered."""
+        self._torn_to, self.limit = max(self._torn_to, end), 0
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes from start to end, from the window where it holds them."""
@@ -111,17 +123,22 @@ class Segment:
             return self.window[start - self.base : end - self.base]
         return self.file.read(end - start, start)
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether a sync has failed."""
+        return self.sync_failure is not None
+
     def sync(self) -> None:
         """fdatasync. Once failed, it fails for ever: the kernel may have dropped the pages, and a second call would succeed."""
-        if self._sync_failure is not None:
-            raise self._sync_failure
+        if self.sync_failure is not None:
+            raise self.sync_failure
         try:
             if self._files is not None:  # making it was interrupted
                 self._files.sync_folder(self.path.parent)
                 self._files = None
             self.file.sync()
         except OSError as error:
-            self._sync_failure = error
+            self.sync_failure = error
             raise
 
     def trim(self, pos: int) -> None:
