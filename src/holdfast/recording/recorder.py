@@ -196,9 +196,13 @@ class Recorder:
             try:
                 self._do_alone(lambda: self._close_log(record))
             finally:
-                self.gate = 0
-                self.ended = self.ended or error
-                self.log.release()
+                self.let_go(error)
+
+    def let_go(self, error: HoldfastError) -> None:
+        """Record nothing more, and leave the log as it is. A second call does nothing."""
+        self.gate = 0
+        self.ended = self.ended or error
+        self.log.release()
 
     def forget_in_child(self, error: HoldfastError) -> None:
         """In a forked child: every further call raises `error`, whatever other threads of the parent held at the fork."""

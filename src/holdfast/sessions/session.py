@@ -548,23 +548,28 @@ class Run(Face):
     def _close(self, status: str, reason: str | None) -> None:
         if self._is_closed or self._recorder.is_foreign():
             return
-        self._is_closed = True
-        self._preemption.release()
-        if self._flusher is not None:
-            self._flusher.stop()
-        self._parts.expectations.close()
-        record = Closed(status=status, reason=reason)
+        closed = SessionClosed(f"session {self.name!r} is closed; open it again to record more")
+        record = Closed(status="interrupted", reason="closing was interrupted")
         was_finished = self.finished and not self._recorder.has_begun
         failed: HoldfastError | None = None
+        self._is_closed = True
         try:
+            self._preemption.release()
+            if self._flusher is not None:
+                self._flusher.stop()
+            self._parts.expectations.close()
             if status == "finished" and not was_finished and self._recorder.log.n and self._recorder.failure is None:
                 self._recorder.ensure_begun()
-            self._recorder.close(record, SessionClosed(f"session {self.name!r} is closed; open it again to record more"))
+            self._recorder.close(Closed(status=status, reason=reason), closed)
+            record = Closed(status=status, reason=reason)
         except HoldfastError as error:
             failed = error
             record = Closed(status="failed", reason=f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
         finally:
-            self._parts.on_closed(self, record)
+            try:
+                self._recorder.let_go(closed)
+            finally:
+                self._parts.on_closed(self, record)
         if failed is not None and status == "finished":
             raise failed  # else what ended the run is on its way already, and says more
 
