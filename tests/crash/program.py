@@ -8,6 +8,7 @@ import argparse
 import json
 import math
 import random
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -301,6 +302,8 @@ def execute(order: Order, files: Files | None = None) -> None:
 @contextmanager
 def opened(order: Order, track: dict[str, Any], files: Files | None) -> Iterator[holdfast.Run]:
     """The session, through these files."""
+    # What is started in the background may have it ignored, and then a session leaves it alone.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     keeping = {"loop": {"keep_last": 3}, "step": {"keep_last": 2}, "mixed": {"keep_last": 2, "keep_best": "loss"}}
     run = start(
         order.session,
