@@ -303,6 +303,44 @@ def test_on_full_wait_waits_and_goes_on(tmp_path: Path, healthy_calls: str, mode
         assert digest(root) == healthy_calls, f"write {nth} of {count}"
 
 
+@pytest.mark.parametrize(("mode", "durability"), BY_MODE)
+def test_a_disk_that_is_full_at_close_leaves_the_session_open(tmp_path: Path, mode: str, durability: str) -> None:
+    files = FullDisk(0)
+    run, _ = opened(tmp_path, files, mode, durability)
+    for number in range(50):
+        run.token(f"t{number}")
+    files._nth = files.calls["write"] + 1
+    if mode != "continuous":
+        for _ in range(2):
+            with pytest.raises(DiskFull):
+                run.close()
+            assert not run.is_closed
+    files.free()
+    run.token("t50")
+    run.close()
+    assert run.is_closed
+    found = [msgspec.json.decode(line).get("token") for _, line in LogReader(REAL, tmp_path / LOG, boot_id()).read()]
+    assert [token for token in found if token] == [f"t{number}" for number in range(51)]
+
+
+@pytest.mark.parametrize(("mode", "durability"), BY_MODE)
+def test_a_disk_that_is_full_at_the_end_of_the_block_closes_the_session(tmp_path: Path, mode: str, durability: str) -> None:
+    files = FullDisk(0)
+    run, _ = opened(tmp_path, files, mode, durability)
+    with pytest.raises(HoldfastError, match="No space left"), run:
+        run.note("a")
+        run.flush()
+        run.note("b")
+        files._nth = files.calls["write"] + 1
+    assert run.is_closed
+    run, _ = opened(tmp_path, REAL, mode, durability)
+    for text in "abc":
+        run.note(text)
+    run.close()
+    found = [msgspec.json.decode(line).get("text") for _, line in LogReader(REAL, tmp_path / LOG, boot_id()).read()]
+    assert [text for text in found if text] == ["a", "b", "c"]
+
+
 LIMITED = """
 import resource, sys
 from pathlib import Path

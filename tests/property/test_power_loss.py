@@ -251,7 +251,7 @@ def test_a_log_keeps_what_was_synced_and_invents_nothing(tmp_path: Path, tell: C
     story = tell(tmp_path / "disk")
     written = lines_of(story.folder, BEFORE)
     for number, (at, state) in enumerate(
-        (end, state) for end in points(story.files, 24) for state in states(story.files, end, 24)
+        (end, state) for end in points(story.files, 20) for state in states(story.files, end, 16)
     ):
         disk = tmp_path / "after"
         disk.mkdir()
@@ -262,7 +262,7 @@ def test_a_log_keeps_what_was_synced_and_invents_nothing(tmp_path: Path, tell: C
         assert len(found) >= promised(story.files, at), f"a synced record is lost {where}"
         assert found.items() <= written.items(), f"a record is invented {where}"
         assert lines_of(disk / "main", AFTER) == found, f"readers see something else than a resumed run {where}"
-        if number % 6 == 0:
+        if number % 8 == 0:
             goes_on(disk / "main", past, found, where)
         shutil.rmtree(disk)
 
@@ -283,8 +283,8 @@ def goes_on(folder: Path, past: Past, found: Lines, where: str) -> None:
 @pytest.mark.parametrize("durability", ["power", "process"])
 def test_two_power_losses_in_a_row(tmp_path: Path, tell: Callable[[Path], Story], durability: str) -> None:
     story = tell(tmp_path / "disk")
-    for at in points(story.files, 6):
-        for state in itertools.islice(states(story.files, at, 12), None if IS_FULL else 4):
+    for at in points(story.files, 5):
+        for state in itertools.islice(states(story.files, at, 12), None if IS_FULL else 3):
             disk = tmp_path / "between"
             disk.mkdir()
             state.write_to(disk)
@@ -298,8 +298,8 @@ def test_two_power_losses_in_a_row(tmp_path: Path, tell: Callable[[Path], Story]
                     log.sync(2)
                     files.mark(log.synced)
             written = lines_of(folder, AFTER)
-            for at_again in points(files, 9):
-                for again in states(files, at_again, 5):
+            for at_again in points(files, 7):
+                for again in states(files, at_again, 4):
                     last = tmp_path / "last"
                     last.mkdir()
                     again.write_to(last)
@@ -377,7 +377,7 @@ def test_a_session_goes_on_to_the_same_end(
     written = lines_of(tmp_path / "disk" / log, BEFORE)
     healthy = digest_of(LogReader(REAL, tmp_path / "disk" / log, BEFORE)).sha256
     monkeypatch.setattr(host, "boot_id", lambda: AFTER)
-    for number, (at, state) in enumerate((end, state) for end in points(files, 40) for state in states(files, end, 6)):
+    for number, (at, state) in enumerate((end, state) for end in points(files, 30) for state in states(files, end, 5)):
         root = tmp_path / "after"
         root.mkdir()
         state.write_to(root)

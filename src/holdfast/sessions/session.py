@@ -10,7 +10,16 @@ from typing import Any, Literal, Self
 import msgspec
 
 from holdfast import codec
-from holdfast.errors import Diverged, HoldfastError, Interrupted, SessionClosed, SettingsDiffer, StorageError, UsageError
+from holdfast.errors import (
+    DiskFull,
+    Diverged,
+    HoldfastError,
+    Interrupted,
+    SessionClosed,
+    SettingsDiffer,
+    StorageError,
+    UsageError,
+)
 from holdfast.recording import fields
 from holdfast.recording.face import Face
 from holdfast.recording.flusher import Flusher
@@ -519,16 +528,23 @@ class Run(Face):
         elif isinstance(error, KeyboardInterrupt):
             self._close("interrupted", "KeyboardInterrupt")
         elif error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-            self.close()
+            try:
+                self.close()
+            except DiskFull as full:  # nobody will call it again
+                self._close("failed", f"DiskFull: {full}"[:_SHOWN_CHARACTERS])
+                raise
         else:
             self._close("failed", f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
 
     def close(self) -> None:
         """Close the session as finished. What is still expected and was not repeated counts as a difference. A second call does
-        nothing."""
+        nothing; but where DiskFull was raised before everything accepted was flushed, the session is open still, and it works
+        once there is space."""
         if self._is_closed or self._recorder.is_foreign():
             return
         try:
+            if self._recorder.failure is None:
+                self._recorder.flush_accepted()
             first = self._parts.expectations.first_difference() if self._recorder.matcher is not None else None
             if first is not None:
                 n, lane, fields_of_first = first
@@ -540,6 +556,8 @@ class Run(Face):
                 self._notice(f"record {n}: the run ended without repeating it and {self.replay_left - 1} more; superseded")
                 reason = "the run ended without repeating them"
                 self._supersede(self._recorder.append_group, None, None, reason, fields_of_first)
+        except DiskFull:
+            raise
         except BaseException as error:
             self._close("failed", f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
             raise

@@ -127,6 +127,8 @@ def read_header(data: bytes) -> tuple[Header, int, int]:
 def read_head(line: bytes) -> Head | None:
     """The head of a record's line, or None where the line is not a whole record."""
     try:
+        if not line.isascii():
+            line.decode()  # the decoder does not look into what it skips
         return _decode_head(line)
     except _UNREADABLE:
         return None
