@@ -126,13 +126,15 @@ class Opened(Record, tag="opened", kw_only=True):
 
 
 class Resumed(Record, tag="resumed", kw_only=True):
-    """A further attempt began: from which checkpoint, and how many records it has to repeat."""
+    """A further attempt began: from which checkpoint, and how many records it has to repeat. config: the run's settings from
+    here on, where they were changed."""
 
     attempt: int
     checkpoint: int | None = None
     replay: int = 0
     skipped: list[str] = []
     epoch: int | None = None
+    config: Any = None
 
 
 class Range(msgspec.Struct, omit_defaults=True, frozen=True):

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.errors import HoldfastError, WorkspaceUnusable
+from holdfast.errors import Corrupted, HoldfastError, WorkspaceUnusable
 from holdfast.reading import verify as verifying
 from holdfast.reading.catalog import Manifest as SessionInfo
 from holdfast.reading.catalog import closed_with, describe_session, list_sessions, provenance_of
@@ -83,11 +83,16 @@ class Workspace:
         return provenance_of(self._reader(name))
 
     def digest(self, name: str, progress: Callable[[int], object] = lambda n: None) -> str:
-        """The digest of a session: equal digests mean the same run."""
+        """The digest of a session: equal digests mean the same run. Raises Corrupted as digest_parts does."""
         return self.digest_parts(name, progress).sha256
 
     def digest_parts(self, name: str, progress: Callable[[int], object] = lambda n: None) -> Digest:
-        """The digest, with the parts it is made of, lane by lane."""
+        """The digest, with the parts it is made of, lane by lane. Raises Corrupted where a byte is not what was written."""
+        folder = self._folder(name)
+        closed = closed_with(self._files, folder.path)
+        check = verifying.verify_log(self._files, folder.log, boot_id(), closed_with=closed)
+        if check.problems:
+            raise Corrupted(check.problems[0].path, check.problems[0].offset, check.problems[0].what)
         return digest_of(self._reader(name), progress)
 
     def checkpoints(self, name: str) -> list[CheckpointInfo]:

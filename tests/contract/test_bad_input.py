@@ -837,9 +837,20 @@ def test_another_configuration_is_refused_with_the_list_of_differences(tmp_path:
     assert everything(tmp_path) == before
     with pytest.raises(SettingsDiffer, match="lr"):
         holdfast.start("run", root=tmp_path, config=other, allow_change=("layers", "gone", "new"))
+    for _ in range(2):  # an attempt that records nothing new changes nothing
+        run = holdfast.start("run", root=tmp_path, config=other, allow_change=("lr", "layers", "gone", "new"))
+        run.note("x")
+        run.close()
     run = holdfast.start("run", root=tmp_path, config=other, allow_change=("lr", "layers", "gone", "new"))
     run.note("x")
+    run.note("y")
     run.close()
+    with pytest.raises(SettingsDiffer, match=r"lr: 0\.2 → 0\.1"):
+        holdfast.start("run", root=tmp_path, config=config)
+    run = holdfast.start("run", root=tmp_path, config=other)
+    run.close()
+    (tmp_path / "sessions" / "run" / "session.json").unlink()
+    assert holdfast.Workspace(tmp_path).session("run").config["lr"] == 0.2
 
 
 def test_a_configuration_that_cannot_be_stored_is_refused(tmp_path: Path) -> None:

@@ -892,6 +892,19 @@ def test_keep_last_deletes_the_files_of_older_checkpoints(tmp_path: Path) -> Non
     assert Workspace(tmp_path).verify("run").problems == ()
 
 
+def test_states_that_were_let_go_are_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def program() -> None:
+        arrays = Arrays()
+        with holdfast.session("run", root=tmp_path, track={"arrays": arrays}, keep_last=2) as run:
+            for step in range(5):
+                run.step(f"step {step}", lambda step: arrays.moving.__setitem__(step, 1.0), step)
+
+    program()
+    caplog.clear()
+    program()
+    assert [" is not there any more" in message for message in caplog.messages] == [True]
+
+
 def test_without_keep_last_every_checkpoint_stays(tmp_path: Path) -> None:
     grow(tmp_path)
     assert len(checkpoint_folders(tmp_path)) == 8

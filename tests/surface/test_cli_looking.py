@@ -187,6 +187,18 @@ def test_equal_runs_have_equal_digests_and_different_ones_end_with_1(tmp_path: P
     assert call("digest", "a", "--root", tmp_path).status == 0
 
 
+def test_a_digest_is_not_given_of_bytes_that_are_not_what_was_written(tmp_path: Path) -> None:
+    count(tmp_path)
+    path = log_of(tmp_path)
+    data = path.read_bytes()
+    at = data.index(b'"values":{') + len(b'"values":{') + 1
+    path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])  # a letter of a metric's name: all lines can be read
+    refused = call("digest", "count", "--root", tmp_path)
+    assert refused.status == 2
+    assert refused.out == ""
+    assert re.search(rf"{path.name}, byte \d+: the bytes from here to \d+ do not match their close", refused.err)
+
+
 def test_verify_counts_what_it_checked(tmp_path: Path) -> None:
     count(tmp_path)
     done = call("verify", "count", "--root", tmp_path)

@@ -1,12 +1,13 @@
 """The sessions of a workspace, from their manifests; from the log itself where a manifest is missing or stale."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from holdfast.errors import HoldfastError
-from holdfast.records import Closed, Opened, decode_bookkeeping
+from holdfast.records import Closed, Opened, Resumed, decode_bookkeeping
 from holdfast.storage.files import Files, read_whole
 from holdfast.storage.host import boot_id
 from holdfast.storage.lock import living_holder
@@ -18,10 +19,6 @@ _ENDED = frozenset(("finished", "interrupted", "failed", "forked"))
 
 class _Time(msgspec.Struct):
     ts: int
-
-
-class _Epoch(msgspec.Struct):
-    epoch: int | None = None
 
 
 class Manifest(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -78,32 +75,32 @@ def rebuild_manifest(reader: LogReader, session: str) -> Manifest | None:
         bytes=sum(extent.end for extent in reader.past.extents),
         created=opened.ts,
         updated=msgspec.json.decode(last, type=_Time).ts,
-        epoch=_last_epoch(reader),
+        epoch=next((start.epoch for start in attempt_starts(reader)), None),
         tags=opened.tags,
         notes=opened.notes,
-        config=opened.config,
+        config=config_of(reader),
     )
 
 
-def _last_epoch(reader: LogReader) -> int | None:
-    """The training epoch that the last attempt was opened with; it stands in the attempt's first record."""
+def attempt_starts(reader: LogReader) -> Iterator[Opened | Resumed]:
+    """The record that began each attempt of a program, newest first. Costs a look a segment."""
     for extent in reversed(reader.past.extents):
         if extent.last >= extent.header.first:
-            record = reader.find(extent.header.first)
-            if record.startswith((b'{"kind":"resumed"', b'{"kind":"opened"')):
-                return msgspec.json.decode(record, type=_Epoch).epoch
-    return None
+            line = reader.find(extent.header.first)
+            if line.startswith(
+                (b'{"kind":"opened"', b'{"kind":"resumed"')
+            ):  # another one stands first in a segment that rolled
+                yield decode_bookkeeping(line)
+
+
+def config_of(reader: LogReader) -> Any:
+    """The settings that the last attempt ran with; None where there are none."""
+    return next((start.config for start in attempt_starts(reader) if start.config is not None), None)
 
 
 def provenance_of(reader: LogReader) -> dict[str, Any]:
-    """The `info` of the record that began the last attempt of a program; empty where there is none. Costs a look a segment."""
-    for extent in reversed(reader.past.extents):
-        if extent.last < extent.header.first:
-            continue
-        line = reader.find(extent.header.first)
-        if line.startswith((b'{"kind":"opened"', b'{"kind":"resumed"')):
-            return decode_bookkeeping(line).info or {}
-    return {}
+    """The `info` of the record that began the last attempt of a program; empty where there is none."""
+    return next((start.info or {} for start in attempt_starts(reader)), {})
 
 
 def list_sessions(files: Files, root: Path) -> list[Manifest]:

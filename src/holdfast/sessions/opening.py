@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from holdfast import codec
 from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer, WriteFailed
-from holdfast.reading.catalog import Manifest
+from holdfast.reading.catalog import Manifest, config_of
 from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
 from holdfast.recording.recorder import Recorder
 from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, Superseded, decode_bookkeeping
@@ -58,9 +58,10 @@ def start(
     """Open a session, new or to be gone on with, and return it; close it with `run.close()`. `session` does both.
 
     track: objects by name, with state_dict() and load_state_dict(), or random generators. config: the run's settings; ones
-    that differ from the recorded ones are refused unless named in allow_change. epoch: the user's training epoch.
-    extend: loops of a recorded session may grow. max_seconds: stop at the first boundary after that time, with exit status
-    75. root: the workspace; else HOLDFAST_ROOT, else "training". keep_last, keep_best: see Retention. files: for tests.
+    that differ from the recorded ones are refused unless named in allow_change; then the new ones count. epoch: the user's
+    training epoch. extend: loops of a recorded session may grow. max_seconds: stop at the first boundary after that time,
+    with exit status 75. root: the workspace; else HOLDFAST_ROOT, else "training". keep_last, keep_best: see Retention. files:
+    for tests.
 
     Raises InvalidSetting, InvalidValue (state that cannot be stored), SettingsDiffer, SessionBusy, WorkspaceUnusable,
     Corrupted, NewerFormat: after each of them the workspace is as it was.
@@ -183,6 +184,7 @@ class _Opening:
         point = find_resume_point(reader, store.verify)
         if point.closed is not None and point.closed.status == "forked" and point.closed.to is not None:
             return self._open_fork(point.closed.to, settings, tracked)
+        self._before = config_of(reader)
         self._refuse_other_config(point, settings)
         store.number = point.last_number
         store.sweep()
@@ -244,10 +246,13 @@ class _Opening:
             chain=chain,
         )
 
+    def _is_config_changed(self) -> bool:
+        return codec.canonical(self._before or {}) != codec.canonical(self._opened.config or {})
+
     def _refuse_other_config(self, point: ResumePoint, settings: Settings) -> None:
         if point.opened is None:
             return
-        before, now = point.opened.config or {}, self._opened.config or {}
+        before, now = self._before or {}, self._opened.config or {}
         differences = [
             f"{key}: {before.get(key, 'absent')!r} → {now.get(key, 'absent')!r}"
             for key in sorted({*before, *now})
@@ -287,6 +292,7 @@ class _Opening:
                 replay=self._expectations.rerun,
                 skipped=self._point.skipped,
                 epoch=self._opened.epoch,
+                config=self._opened.config or {} if self._is_config_changed() else None,
                 info=codec.snapshot(provenance(), "info"),  # type: ignore[arg-type]  # a dict stays one
             )
         ]

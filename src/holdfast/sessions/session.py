@@ -94,7 +94,7 @@ class Run(Face):
         self._checkpoint_times = Samples()
         self._began = self._last_checkpoint = time.monotonic()
         self._began_ns = perf_counter_ns()
-        self._is_closed = self._has_forked = False
+        self._is_closed = self._has_forked = self._has_told_of_lost_state = False
         self._preemption = Preemption(lambda: bool(self._program.place), notice)
         policy = parts.recorder.policy
         self._flusher = Flusher(parts.recorder, policy.seconds) if policy.save_mode == "batch" else None
@@ -453,8 +453,13 @@ class Run(Face):
             return
         try:
             state, arrays = self._parts.store.load(record)
-        except StorageError as error:
-            self._notice(f"the state at the end of {key} is not there any more, and code behind it sees an older one: {error}")
+        except StorageError:
+            if not self._has_told_of_lost_state:  # a run of many steps would tell it of each
+                self._has_told_of_lost_state = True
+                self._notice(
+                    f"the state at the end of {key} is not there any more (keep_last let it go, or its files are damaged); "
+                    "until the run goes on, the program sees an older one. Others like it are not told"
+                )
         else:
             self._bring_back(state, arrays)
 
