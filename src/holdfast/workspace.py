@@ -88,12 +88,11 @@ class Workspace:
 
     def digest_parts(self, name: str, progress: Callable[[int], object] = lambda n: None) -> Digest:
         """The digest, with the parts it is made of, lane by lane. Raises Corrupted where a byte is not what was written."""
-        folder = self._folder(name)
-        closed = closed_with(self._files, folder.path)
-        check = verifying.verify_log(self._files, folder.log, boot_id(), closed_with=closed)
+        reader = self._reader(name)  # first: a log that cannot be read says why itself
+        check = self._check_log(name, lambda done: None)
         if check.problems:
             raise Corrupted(check.problems[0].path, check.problems[0].offset, check.problems[0].what)
-        return digest_of(self._reader(name), progress)
+        return digest_of(reader, progress)
 
     def checkpoints(self, name: str) -> list[CheckpointInfo]:
         """All checkpoints of a session, oldest first."""
@@ -102,8 +101,7 @@ class Workspace:
     def verify(self, name: str, progress: Callable[[int], object] = lambda done: None) -> Verification:
         """Check every byte of a session: headers, closes, gaps, and the files of checkpoints that are not released."""
         folder = self._folder(name)
-        closed = closed_with(self._files, folder.path)
-        check: LogCheck = verifying.verify_log(self._files, folder.log, boot_id(), progress, closed_with=closed)
+        check = self._check_log(name, progress)
         problems = list(check.problems)
         infos: list[CheckpointInfo] = []
         try:
@@ -170,6 +168,11 @@ class Workspace:
             yield
         except OSError as error:
             raise WorkspaceUnusable(self.root, error.strerror or type(error).__name__) from error
+
+    def _check_log(self, name: str, progress: Callable[[int], object]) -> LogCheck:
+        folder = self._folder(name)
+        closed = closed_with(self._files, folder.path)
+        return verifying.verify_log(self._files, folder.log, boot_id(), progress, closed_with=closed)
 
     def _reader(self, name: str) -> LogReader:
         return LogReader(self._files, self._folder(name).log, boot_id())

@@ -36,8 +36,17 @@ def verify_log(
 ) -> LogCheck:
     """Check every byte of the log that counts. Never raises for what it finds; `progress` is told the bytes done.
 
-    closed_with: the last record of which a clean close, that came after its sync, said elsewhere that it is there.
+    closed_with: the last record of which a clean close, that came after its sync, said elsewhere that it is there. What is
+    wrong is looked at twice: reading a line while its writer stores it can show a hole with whole lines behind it.
     """
+    found = _look(files, folder, boot, progress, closed_with)
+    if not found.problems:
+        return found
+    again = _look(files, folder, boot, lambda done: None, closed_with)
+    return msgspec.structs.replace(again, problems=tuple(problem for problem in again.problems if problem in found.problems))
+
+
+def _look(files: Files, folder: Path, boot: str, progress: Callable[[int], object], closed_with: int) -> LogCheck:
     try:
         past = recover(files, folder, boot, strict=True)
     except (HoldfastError, OSError) as error:

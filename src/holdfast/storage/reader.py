@@ -114,21 +114,6 @@ class LogReader:
                     return
 
 
-def _read_extent_backwards(file: File, extent: Extent) -> Iterator[tuple[int, bytes]]:
-    n, end, rest = extent.last, extent.end, b""
-    while end > extent.start:
-        start = max(extent.start, end - _CHUNK_BYTES)
-        lines = (file.read(end - start, start) + rest).split(b"\n")
-        rest = lines[0]
-        for line in reversed(lines[1:]):
-            if line:
-                yield n, line
-                n -= 1
-        end = start
-    if rest:
-        yield n, rest
-
-
 def _locate(file: File, extent: Extent, n: int) -> tuple[int, int]:
     """Offset of record n of an extent, by halving: each line tells its number."""
     low, high = extent.start, extent.end  # n starts in [low, high)
