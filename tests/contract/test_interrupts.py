@@ -285,6 +285,38 @@ def test_what_a_signal_handler_records_is_kept_wherever_it_comes(
 
 
 @pytest.mark.parametrize(("mode", "durability"), BY_MODE)
+def test_what_a_signal_handler_records_while_the_session_closes_is_there_or_told_of(
+    tmp_path: Path, mode: str, durability: str
+) -> None:
+    outcomes: set[str] = set()
+    k, was_hit = 0, True
+    while was_hit:
+        k += 1
+        root = tmp_path / str(k)
+        run = opened(root, mode, durability)
+        run.token("first")
+        refused: list[str] = []
+
+        def handle(run: Run = run, refused: list[str] = refused) -> None:
+            try:
+                run.note("handler")
+            except holdfast.SessionClosed:
+                refused.append("handler")
+
+        interrupter = Interrupter(k, handle)
+        interrupter.call(run.close)
+        was_hit = interrupter.hit
+        found = labels(root)
+        told = [notice for notice in run.notices if notice.startswith("what a signal handler recorded while")]
+        assert found[:1] == ["first"]
+        assert len(found[1:]) + len(refused) + len(told) == was_hit
+        outcomes |= {"there"} if found[1:] else {"refused"} if refused else {"told"} if told else set()
+        assert holdfast.Workspace(root).session("s").status == "finished"
+        assert verify_log(REAL, root / LOG, boot_id()).problems == ()
+    assert outcomes == {"there", "refused", "told"}
+
+
+@pytest.mark.parametrize(("mode", "durability"), BY_MODE)
 def test_a_handler_that_records_and_interrupts_before_the_end_loses_nothing(tmp_path: Path, mode: str, durability: str) -> None:
     """The usual handler of Ctrl-C: a remark, then KeyboardInterrupt, and the session ends."""
     for k in range(1, 200, 7):

@@ -719,6 +719,37 @@ def test_the_signals_are_given_back_at_the_end(tmp_path: Path) -> None:
     assert result_of(program) == (True, True)
 
 
+def closed_by_another_thread(root: Path) -> None:
+    """Open a session, and have another thread close it."""
+    run = holdfast.start("first", root=root)
+    run.note("x")
+    thread = threading.Thread(target=run.close)
+    thread.start()
+    thread.join()
+    assert run.is_closed
+
+
+def test_after_a_close_by_another_thread_the_signals_do_what_they_did_before(tmp_path: Path) -> None:
+    def program() -> None:
+        closed_by_another_thread(tmp_path)
+        signal.raise_signal(signal.SIGTERM)
+
+    assert in_child(program).status == -signal.SIGTERM
+    assert Workspace(tmp_path).session("first").status == "finished"
+
+
+def test_after_a_close_by_another_thread_the_next_session_takes_the_signals(tmp_path: Path) -> None:
+    def program() -> None:
+        closed_by_another_thread(tmp_path)
+        with holdfast.session("second", root=tmp_path) as run:
+            for step in run.loop(5):
+                run.metric(step=step)
+                signal.raise_signal(signal.SIGTERM)
+
+    assert in_child(program).status == 75
+    assert Workspace(tmp_path).session("second").status == "interrupted"
+
+
 def test_a_programs_own_signal_handler_stays(tmp_path: Path) -> None:
     def program() -> object:
         seen: list[int] = []

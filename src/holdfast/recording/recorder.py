@@ -15,13 +15,14 @@ from holdfast.errors import DiskFull, HoldfastError, InvalidSetting, InvalidValu
 from holdfast.recording.bus import Bus
 from holdfast.recording.health import Samples
 from holdfast.recording.policy import SavePolicy
-from holdfast.recording.shortway import TokenFunction, buffered_way, direct_way, token_of
-from holdfast.records import Once, Record, encode_record
+from holdfast.recording.shortway import TokenFunction, buffered_way, direct_way, exact_token_of
+from holdfast.records import Once, Record, Token, encode_record
 from holdfast.storage.lines import MAX_LINE_BYTES, largest_field
 from holdfast.storage.log import LogWriter, run_sync
 
 _FULL_WAIT_SECONDS = 0.5
 _TURN_SECONDS = 1.0  # until a thread looks again whose turn it is: the one it waits for may have been interrupted
+_TOKEN_SECONDS = 50e-6  # between two looks whether the opening thread is through with its token
 _LATER_BYTES = 256  # what a line still gets when it is appended: number, place in the chain, close
 T = TypeVar("T")
 
@@ -103,7 +104,7 @@ class Recorder:
         self._owner, self._pid = get_ident(), os.getpid()
         self._threads = threading.local()
         self._lanes_entered = 0
-        self.busy = False
+        self.busy = 0  # the thread that is in the middle of a record, of a flush, or of a token's short way
         self.deferred: list[Record] = []
         self._first: int | None = None  # n before this attempt's first record, once that is there
         self._behind: int | None = None  # the same, once it is being written
@@ -114,7 +115,7 @@ class Recorder:
         self._seen: object = None
         self._buffered_bytes = self._buffered_emissions = 0
         self.phase: str | None = None
-        self.names: set[str] = set()  # phases, sources and keys of meta that the short ways know
+        self.names: set[str] = set()  # keys of meta that the short ways know
         self._is_power = policy.durability == "power"
         self.gate = 0
         self.token: TokenFunction
@@ -129,7 +130,7 @@ class Recorder:
         began = perf_counter_ns()
         self._place(record)
         with self.lock:
-            if self.busy:  # a signal handler, in the middle of another record: this one goes right behind that
+            if self.busy == get_ident():  # a signal handler, in the middle of another record: this one goes right behind that
                 self.deferred.append(record)
                 return
             replayed = self._alone(lambda: self._take(record, followers))
@@ -194,19 +195,21 @@ class Recorder:
             while self._syncing:
                 self._sync_turn.wait(_TURN_SECONDS)
             try:
-                self._do_alone(lambda: self._close_log(record))
+                self._do_alone(lambda: self._close_log(record, error))
             finally:
                 self.let_go(error)
 
     def let_go(self, error: HoldfastError) -> None:
         """Record nothing more, and leave the log as it is. A second call does nothing."""
-        self.gate = 0
-        self.ended = self.ended or error
+        me = get_ident()
+        self.gate, self.ended = 0, self.ended or error
+        while self.busy not in (0, me):
+            time.sleep(_TOKEN_SECONDS)
         self.log.release()
 
     def forget_in_child(self, error: HoldfastError) -> None:
         """In a forked child: every further call raises `error`, whatever other threads of the parent held at the fork."""
-        self.gate, self.ended, self.busy = 0, error, False
+        self.gate, self.ended, self.busy = 0, error, 0
         self.lock, self._sync_turn, self._syncing = threading.RLock(), threading.Condition(), 0
         self.log.release()
 
@@ -266,7 +269,7 @@ class Recorder:
         """Flush after the short way filled the buffer; what it cannot write stays accepted, and the next call raises."""
         began = perf_counter_ns()
         with self.lock:
-            if self.busy:
+            if self.busy == get_ident():
                 return  # a signal handler; the record it interrupted sees to the buffer
             self._alone(self._flush_or_keep)
         if self._is_power and self.log.synced < self.log.n:
@@ -371,7 +374,7 @@ class Recorder:
     def _do_alone(self, work: Callable[[], object]) -> None:
         """Do something with the log that no signal handler may come between; refuses such a handler itself."""
         with self.lock:
-            if self.busy:
+            if self.busy == get_ident():
                 raise UsageError(
                     "this was called in the middle of a record, by a signal handler or finalizer; there only records can be "
                     "made (they follow that one). Nothing was changed"
@@ -379,8 +382,12 @@ class Recorder:
             self._alone(work)
 
     def _alone(self, work: Callable[[], T]) -> T:
-        """Do it, then what signal handlers recorded meanwhile. The lock is held, and nothing is under way."""
-        self.busy = True
+        """Do it, then what signal handlers recorded meanwhile. The lock is held, and this thread does nothing else."""
+        me, has_waited = get_ident(), False
+        while self.busy:  # the opening thread is in the middle of a token; its next one waits for the lock
+            self.gate, has_waited = 0, True
+            time.sleep(_TOKEN_SECONDS)
+        self.busy = me  # no call between the look and this, so that no other thread comes in between
         try:
             self.log.settle()
             self._take_deferred()  # of a call that was interrupted
@@ -389,9 +396,16 @@ class Recorder:
             try:
                 self._take_deferred()
             finally:
-                self.busy = False
+                self.busy = 0
+                if has_waited:
+                    self.open_gate()
 
     def _take_deferred(self) -> None:
+        if self.ended is not None and self.deferred:
+            self._notice(
+                f"what a signal handler recorded while the session closed is not there ({len(self.deferred)} of its records)"
+            )
+            self.deferred.clear()
         while self.deferred:
             self._take(self.deferred[0], None)
             del self.deferred[0]
@@ -483,12 +497,15 @@ class Recorder:
         if self._first is not None:
             self._write(lambda: self.log.close_lines(self.now()))
 
-    def _close_log(self, record: Record) -> None:
+    def _close_log(self, record: Record, error: HoldfastError) -> None:
         self.raise_stopped()
         self.flush_buffer()
         record.ts = self.now()
-        self._write(lambda: self.log.close(record))
-        self._count(record, 0)
+        try:
+            self._write(lambda: self.log.close(record))
+            self._count(record, 0)
+        finally:
+            self.gate, self.ended = 0, error  # before another thread's record comes to its turn
 
     def is_full(self) -> bool:
         """Whether the buffer has to be flushed before more is accepted."""
@@ -513,9 +530,13 @@ class Recorder:
             return
         self.begin()
         taken = buffer[:]  # other threads may append meanwhile
-        records = [entry if isinstance(entry, Record) else token_of(entry) for entry in taken]
         self._flushing = (self.log.n, len(taken))
-        self._write(lambda: self.log.append_batch(records))
+        try:
+            records = [Token(0, *entry) if isinstance(entry, tuple) else entry for entry in taken]
+            self._write(lambda: self.log.append_batch(records))
+        except UnicodeEncodeError:  # before anything was written
+            exact = [exact_token_of(entry) if isinstance(entry, tuple) else entry for entry in taken]
+            self._write(lambda: self.log.append_batch(exact))
         del buffer[: len(taken)]
         self._flushing = None
         self._buffered_bytes = self._buffered_emissions = 0
@@ -562,7 +583,7 @@ class Recorder:
 
     def _sync_now(self, *, is_nested: bool = False) -> None:
         with self.lock:
-            if self.busy:
+            if self.busy == get_ident():
                 return  # a signal handler, in the middle of a record: that one's own sync comes
             if self.failure is not None:
                 raise self.failure
@@ -582,7 +603,7 @@ class Recorder:
             self.stalls += 1
             self._notice(f"a sync of {failed[0].path} failed ({failed[1].strerror}); its records are being repeated")
         with self.lock:
-            self._log_call(lambda: self.log.end_sync(begun, failed))
+            self._alone(lambda: self._log_call(lambda: self.log.end_sync(begun, failed)))
 
     def _log_call(self, call: Callable[[], T]) -> T:
         """Call the log; a failure of it, other than a full disk, is the recorder's from then on."""

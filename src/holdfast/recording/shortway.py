@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 _WHOLE = 1 << 53  # exact in every reader of JSON; larger ones take the long way
 _SAMPLE_EVERY = 61  # prime, so that the samples meet every step of the log's own rhythm of 16 and 64
-_INFINITY = float("inf")
 _LARGE_TEXT = 4096
 _LONGEST_NAME, _MOST_NAMES = 256, 4096
 _NOT_SHORT = (TypeError, ValueError, OverflowError, WriteFailed)
@@ -39,9 +38,12 @@ class TokenFunction(Protocol):
 
 
 def direct_way(recorder: "Recorder") -> TokenFunction:
-    """Continuous: straight to the log."""
-    lock, clock_ns = recorder.lock, recorder.clock_ns
-    names = recorder.names
+    """Continuous: straight to the log.
+
+    It takes no lock. No thread is switched to and no signal handled between the look at `busy` and the next store, as there
+    is no call between them (a test looks at the bytecode), and without the interpreter's lock the gate stays shut.
+    """
+    clock_ns, are_known = recorder.clock_ns, recorder.names.issuperset
 
     def token(
         text: str | int | bytes,
@@ -53,45 +55,56 @@ def direct_way(recorder: "Recorder") -> TokenFunction:
         meta: Mapping[str, Any] | None = None,
         info: Mapping[str, Any] | None = None,
     ) -> None:
+        me = get_ident()
         if (
-            get_ident() != recorder.gate
+            me != recorder.gate
             or text.__class__ is not str
             or info is not None
             or (z is not None and not (z.__class__ is float and 0.0 <= z <= 1.0))
             or (tier is not None and not (tier.__class__ is int and -_WHOLE < tier < _WHOLE))
-            or (phase is not None and not (phase.__class__ is str and phase in names))
-            or (source is not None and not (source.__class__ is str and source in names))
-            or (meta is not None and not _is_plain(meta, names))
+            or (phase is not None and phase.__class__ is not str)
+            or (source is not None and source.__class__ is not str)
         ):
             return _long_way(recorder, text, z, phase, tier, source, meta, info)
-        with lock:
-            if not recorder.busy:
-                recorder.busy = True
-                try:
-                    n = recorder.log.append(
-                        Token(0, clock_ns() // 1000, None, recorder.top, None, None, text, z, phase, tier, source, meta)
-                    )
-                except _NOT_SHORT:
-                    n = 0  # nothing was appended: the long way does it, or says why not
-                finally:
-                    recorder.busy = False
-                if n:
-                    if not n % _SAMPLE_EVERY:
-                        recorder.gate = SAMPLE_NEXT
-                    if recorder.deferred:
-                        recorder.take_deferred()
-                    return None
-        return _long_way(recorder, text, z, phase, tier, source, meta, info)
+        if meta is not None:
+            if meta.__class__ is not dict or not are_known(meta):
+                return _long_way(recorder, text, z, phase, tier, source, meta, info)
+            for value in meta.values():
+                kind = value.__class__
+                if kind is int:
+                    if -_WHOLE < value < _WHOLE:
+                        continue
+                elif kind is str or kind is bool or value is None or (kind is float and value - value == 0.0):
+                    continue  # a float neither NaN nor infinite
+                return _long_way(recorder, text, z, phase, tier, source, meta, info)
+        if recorder.busy:
+            return _long_way(recorder, text, z, phase, tier, source, meta, info)
+        recorder.busy = me
+        try:
+            n = recorder.log.append(
+                Token(0, clock_ns() // 1000, None, recorder.top, None, None, text, z, phase, tier, source, meta)
+            )
+        except _NOT_SHORT:
+            n = 0  # nothing was appended: the long way does it, or says why not
+        finally:
+            recorder.busy = 0
+        if not n % _SAMPLE_EVERY:
+            if not n:
+                return _long_way(recorder, text, z, phase, tier, source, meta, info)
+            recorder.gate = SAMPLE_NEXT
+        if recorder.deferred:
+            recorder.take_deferred()
+        return None
 
     return token
 
 
 def buffered_way(recorder: "Recorder") -> TokenFunction:
-    """Batch and checkpoint: into the buffer, as a tuple that becomes a record when it is flushed."""
-    clock_ns, buffer = recorder.clock_ns, recorder.buffer
-    names = recorder.names
+    """Batch and checkpoint: into the buffer, as a tuple of a Token's fields behind n, which becomes a record when it is
+    flushed."""
+    clock_ns, buffer, are_known = recorder.clock_ns, recorder.buffer, recorder.names.issuperset
     append = buffer.append
-    flush_at = recorder.policy.flush_at
+    room = recorder.policy.flush_at - 1
 
     def token(
         text: str | int | bytes,
@@ -106,18 +119,32 @@ def buffered_way(recorder: "Recorder") -> TokenFunction:
         if (
             get_ident() != recorder.gate
             or text.__class__ is not str
+            or len(text) > _LARGE_TEXT
             or info is not None
             or (z is not None and not (z.__class__ is float and 0.0 <= z <= 1.0))
             or (tier is not None and not (tier.__class__ is int and -_WHOLE < tier < _WHOLE))
-            or (phase is not None and not (phase.__class__ is str and phase in names))
-            or (source is not None and not (source.__class__ is str and source in names))
-            or (meta is not None and not _is_plain(meta, names))
+            or (phase is not None and phase is not recorder.phase and (phase.__class__ is not str or phase != recorder.phase))
+            or (source is not None and not (source.__class__ is str and len(source) <= _LARGE_TEXT))
+            or len(buffer) > room
         ):
             return _long_way(recorder, text, z, phase, tier, source, meta, info)
-        if (phase is not None and phase != recorder.phase) or len(text) > _LARGE_TEXT or len(buffer) >= flush_at:
-            return _long_way(recorder, text, z, phase, tier, source, meta, info)
-        append((clock_ns(), recorder.top, text, z, phase, tier, source, None if meta is None else dict(meta)))
-        if len(buffer) >= flush_at:
+        if meta is not None:
+            if meta.__class__ is not dict or not are_known(meta):
+                return _long_way(recorder, text, z, phase, tier, source, meta, info)
+            meta = meta.copy()
+            for value in meta.values():
+                kind = value.__class__
+                if kind is int:
+                    if -_WHOLE < value < _WHOLE:
+                        continue
+                elif kind is str:
+                    if len(value) <= _LARGE_TEXT:
+                        continue
+                elif kind is bool or value is None or (kind is float and value - value == 0.0):
+                    continue
+                return _long_way(recorder, text, z, phase, tier, source, meta, info)
+        append((clock_ns() // 1000, None, recorder.top, None, None, text, z, phase, tier, source, meta))
+        if len(buffer) > room:
             recorder.flush_full_buffer()
             if recorder.gate:
                 recorder.gate = SAMPLE_NEXT
@@ -126,48 +153,18 @@ def buffered_way(recorder: "Recorder") -> TokenFunction:
     return token
 
 
-def token_of(entry: tuple[Any, ...]) -> Token:
-    """The record of a buffered tuple. One that holds lone surrogates is made the long way."""
-    ts, top, text, z, phase, tier, source, meta = entry
-    if text.isascii() or text.isprintable():
-        return Token(0, ts // 1000, None, top, None, None, text, z, phase, tier, source, meta)
+def exact_token_of(entry: tuple[Any, ...]) -> Token:
+    """The record of a buffered tuple, by the long way: for texts that UTF-8 cannot hold."""
+    ts, _, top, _, _, text, z, phase, tier, source, meta = entry
     record = token_record(text, z, phase, tier, source, meta, None, snapshot=False)
-    record.ts, record.top = ts // 1000, top
+    record.ts, record.top = ts, top
     return record
 
 
-def _is_plain(meta: Mapping[str, Any], names: set[str]) -> bool:
-    """Whether meta is a small dict with known keys that is JSON as it is, and whose values nobody can change."""
-    if meta.__class__ is not dict:
-        return False
-    for key, value in meta.items():
-        kind = value.__class__
-        if key not in names:
-            return False
-        if kind is str:
-            if len(value) > _LARGE_TEXT or not value.isascii():
-                return False
-        elif kind is int:
-            if not -_WHOLE < value < _WHOLE:
-                return False
-        elif kind is float:
-            if not -_INFINITY < value < _INFINITY:
-                return False
-        elif value is not None and kind is not bool:
-            return False
-    return True
-
-
-def _learn(names: set[str], phase: object, source: object, meta: object) -> None:
-    """Names that the short ways know from now on: printable, not long, and not the codec's own."""
-    for name in (phase, source, *(meta if type(meta) is dict else ())):
-        if (
-            type(name) is str
-            and len(name) <= _LONGEST_NAME
-            and name.isprintable()
-            and name != "$t"
-            and len(names) < _MOST_NAMES
-        ):
+def _learn(names: set[str], meta: object) -> None:
+    """Keys of meta that the short ways know from now on: short ones, and not the codec's own."""
+    for name in meta if type(meta) is dict else ():
+        if type(name) is str and len(name) <= _LONGEST_NAME and name != "$t" and len(names) < _MOST_NAMES:
             names.add(name)
 
 
@@ -179,5 +176,5 @@ def _long_way(recorder: "Recorder", text: str | int | bytes, *fields: Any) -> No
         recorder.token(text, z=z, phase=phase, tier=tier, source=source, meta=meta, info=info)
         recorder.samples.add(perf_counter_ns() - began)
     else:
-        _learn(recorder.names, phase, source, meta)
+        _learn(recorder.names, meta)
         recorder.record(token_record(text, z, phase, tier, source, meta, info, snapshot=recorder.buffers))

@@ -236,7 +236,8 @@ class LogWriter:
             self.release()
 
     def release(self) -> None:
-        """Let go of the files without another byte."""
+        """Let go of the files without another byte. Whatever is appended afterwards raises WriteFailed."""
+        self.failure = self.failure or WriteFailed(self._folder, "the log is closed")
         n = self.settle()[0]
         segments = [*self._full, *([self._tail[3]] if self._tail[3] else [])]
         self._full = []
@@ -250,14 +251,14 @@ class LogWriter:
     def _number(self, records: Sequence[Record]) -> int:
         """Give records their numbers and places in the chain; return the last n of the chain behind them."""
         tail = self.settle()
-        n, chain = tail[0], tail[4]
-        for record in records:
-            n += 1
+        chain = tail[4]
+        for n, record in enumerate(records, tail[0] + 1):
             record.n = n
-            if record.top or type(record) is Superseded:
+            kind = type(record)
+            if record.top or kind is Superseded:
                 record.back = chain if chain != n - 1 else None
                 chain = n
-            elif type(record) is Checkpoint:
+            elif kind is Checkpoint:
                 record.back = chain
         return chain
 

@@ -8,7 +8,8 @@ from holdfast.storage.files import File, Files, Window
 from holdfast.storage.lines import Header, header_line
 
 FIRST_GROWTH_BYTES = 64 << 10
-LARGEST_GROWTH_BYTES = 4 << 20
+LARGEST_GROWTH_BYTES = 4 << 20  # where each growth is synced
+LARGEST_UNSYNCED_GROWTH_BYTES = 256 << 10  # else one that still lies in the processor's cache when lines come into it
 _POPULATE_BYTES = 64 << 10
 
 
@@ -74,7 +75,7 @@ class Segment:
         """
         end = pos + size + 1
         while self.filled < end:
-            chunk = min(self._growth, LARGEST_GROWTH_BYTES)
+            chunk = min(self._growth, LARGEST_GROWTH_BYTES if self._presync else LARGEST_UNSYNCED_GROWTH_BYTES)
             self.file.write(b"\n" * chunk, self.filled)
             self.filled += chunk
             self._growth = 2 * chunk
