@@ -160,7 +160,7 @@ def test_the_example_trainer_killed_five_times_ends_with_the_same_weights_and_di
         line = [sys.executable, "-c", KILLED_TRAINING, operation, str(nth), *options, session]
         return subprocess.run(line, env=env, capture_output=True, text=True, check=False)
 
-    for operation, nth in (("store", 100), ("store", 150), ("write", 5), ("store", 77), ("store", 200)):
+    for operation, nth in (("store", 100), ("store", 150), ("sync_folder", 1), ("store", 77), ("store", 200)):
         assert train("killed", operation, nth).returncode == -signal.SIGKILL
     last, unkilled = train("killed", "store", 0), train("unkilled", "store", 0)
     assert last.returncode == unkilled.returncode == 0, last.stderr + unkilled.stderr

@@ -26,7 +26,7 @@ _HUNG_SECONDS = 120
 _STOPPED = 75
 _MARK = re.compile(rb'"u([0-9]+)[|-]|"mark":([0-9]+)')
 
-When = Literal["before", "half", "after"]
+When = Literal["before", "half", "holed", "after"]
 _AROUND: tuple[When, ...] = ("before", "after")
 _WITHIN: tuple[When, ...] = ("before", "half", "after")
 _LOG, _CHECKPOINTS, _MANIFEST, _LOCK, _KEPT, _TORN = "/log", "/checkpoints", "session.json", "/lock", "/files", ".torn-"
@@ -42,7 +42,8 @@ class Point(NamedTuple):
 POINTS: dict[Point, tuple[When, ...]] = {
     **{Point(name, _LOG): _AROUND for name in ("mkdir", "open", "sync", "map", "sync_folder", "truncate")},
     **{Point(name, _LOG): ("before",) for name in ("names", "read", "size")},
-    **{Point(name, _LOG): _WITHIN for name in ("write", "store")},
+    Point("write", _LOG): _WITHIN,
+    Point("store", _LOG): (*_WITHIN, "holed"),
     **{Point(name, _CHECKPOINTS): _AROUND for name in ("mkdir", "open", "sync", "rename", "sync_folder", "unlink", "rmdir")},
     **{Point(name, _CHECKPOINTS): ("before",) for name in ("names", "read", "truncate")},
     Point("write", _CHECKPOINTS): _WITHIN,
@@ -322,12 +323,13 @@ def watch(child: Child, plan: Plan) -> Seen:
     seen.status = child.wait()
     if seen.place == "hung":
         seen.status = 1
+    dying = next((message for message in seen.messages if message.kind == DYING), None)  # others may still speak after it
+    seen.messages = [message for message in seen.messages if message.kind != DYING]
     last = seen.messages[-1] if seen.messages else None
-    if last is None:
+    if dying is not None:
+        seen.place, seen.was_replaying = PLACES[dying.value], bool(dying.replaying)
+    elif last is None:
         seen.place = "recovery"
-    elif last.kind == DYING:
-        seen.place, seen.was_replaying = PLACES[last.value], bool(last.replaying)
-        seen.messages.pop()
     elif last.kind in (OPENED, RECORDED):
         seen.place, seen.was_replaying = ("replay" if last.replaying else "record"), bool(last.replaying)
     else:

@@ -42,7 +42,7 @@ class Plan:
     share: float = 0.0
     operation: str = ""
     role: str = ""
-    when: Literal["before", "half", "after"] = "before"
+    when: Literal["before", "half", "holed", "after"] = "before"
     nth: int = 0
 
 

@@ -119,6 +119,7 @@ def test_a_role_leaves_other_paths_alone(tmp_path: Path) -> None:
         lambda: FailingFiles(RealFiles(), operation="open", nth=-1, error=errno.EIO),
         lambda: FailingFiles(RealFiles(), operation="open", nth=1, error=errno.EIO, partial=1),
         lambda: faulty.KillingFiles(RealFiles(), operation="sync", nth=1, when="half"),
+        lambda: faulty.KillingFiles(RealFiles(), operation="write", nth=1, when="holed"),
     ],
 )
 def test_what_cannot_go_wrong_that_way_is_refused(wrong: Callable[[], object]) -> None:
@@ -173,6 +174,7 @@ def contents(root: Path) -> dict[str, bytes]:
         ("write", 2, "after", {"a": b"12345678ABCDEFGH"}),
         ("store", 2, "before", {"a": b"1234----"}),
         ("store", 2, "half", {"a": b"123456--"}),
+        ("store", 2, "holed", {"a": b"12345\n\n8"}),
         ("store", 2, "after", {"a": b"12345678"}),
         ("rename", 1, "before", {"a": b"12345678ABCDEFGH"}),
         ("rename", 1, "after", {"aa": b"12345678ABCDEFGH"}),

@@ -171,8 +171,8 @@ class KillingFiles(_WatchedFiles):
     """Files that kill their own process with SIGKILL before, after or halfway through the nth of an operation.
 
     nth counts from 1; 0 is never. `"store"` is an assignment to a window. `"half"` is for writes and stores: the first
-    half of the bytes is there. `role` counts only operations on paths whose string contains it. `seen` counts what
-    could have been hit so far.
+    half of the bytes is there; `"holed"` for stores: newlines, as of space taken ahead, stand where its middle third
+    should. `role` counts only operations on paths whose string contains it. `seen` counts what could have been hit so far.
     """
 
     def __init__(
@@ -181,12 +181,14 @@ class KillingFiles(_WatchedFiles):
         *,
         operation: str,
         nth: int,
-        when: Literal["before", "after", "half"] = "before",
+        when: Literal["before", "after", "half", "holed"] = "before",
         role: str | None = None,
     ) -> None:
         super().__init__(inner, operation, nth, role, (*OPERATIONS, "store"))
         if when == "half" and operation not in ("write", "store"):
             raise InvalidSetting("only a write or a store can be killed halfway")
+        if when == "holed" and operation != "store":
+            raise InvalidSetting("only a store can leave a hole")
         self._when = when
         self.nth, self.seen = nth, 0
 
@@ -214,7 +216,10 @@ class KillingFiles(_WatchedFiles):
 
     def die_within(self, data: bytes, write: Callable[[bytes], None]) -> None:
         """Write as much of data as is to be there, and die."""
-        if self._when != "before":
+        third = len(data) // 3
+        if self._when == "holed":
+            write(data[:third] + b"\n" * (len(data) - 2 * third) + data[len(data) - third :])
+        elif self._when != "before":
             write(data if self._when == "after" else data[: len(data) // 2])
         _die()
 

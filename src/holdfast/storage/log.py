@@ -127,7 +127,7 @@ class LogWriter:
         encode_into(record, line)
         end = pos + len(line)
         if segment is None or end + _CLOSE_ROOM >= segment.limit:
-            self._append_block(bytes(line), 1, chain, is_single=True)
+            self._append_lines([bytes(line)], 1, chain, is_closed=False)
             return n
         window, base = segment.window, segment.base
         if not n & 15:  # _CRC_EVERY
@@ -149,14 +149,14 @@ class LogWriter:
         """Append many records with one write and one close. After a kill, those before the tear count."""
         if records:
             chain = self._number(records)
-            self._append_block(encode_lines(records)[:-1], len(records), chain)
+            self._append_lines([encode_lines(records)[:-1]], len(records), chain)
 
     def append_group(self, records: Sequence[Record]) -> None:
-        """Append records that stand or fall together, with one write and one close."""
+        """Append records that stand or fall together, with one close."""
         if records:
             chain = self._number(records)
             lines = [encode_record(record) for record in records]
-            self._append_block(b"\n".join([*map(join_line, lines[:-1]), lines[-1]]), len(lines), chain)
+            self._append_lines([*map(join_line, lines[:-1]), lines[-1]], len(lines), chain)
 
     def close_lines(self, ts: int) -> None:
         """Make sure that the last line carries a close, by a `flushed` record where it does not."""
@@ -262,32 +262,38 @@ class LogWriter:
                 record.back = chain
         return chain
 
-    def _append_block(self, block: bytes, count: int, chain: int, *, is_single: bool = False) -> None:
-        """The careful way, where room, rolling and closing are seen to: `count` lines, without the last one's newline."""
+    def _append_lines(self, lines: list[bytes], count: int, chain: int, *, is_closed: bool = True) -> None:
+        """The careful way, where room, rolling and closing are seen to: one line, the lines of a group, or in one piece the
+        `count` lines of a batch; all without the last newline. is_closed: whether the last line carries a close in any case."""
         self._raise_failure()
-        size = len(block) + _CLOSE_ROOM
+        size = sum(map(len, lines)) + len(lines) + _CLOSE_ROOM
         if size > MAX_LINE_BYTES:
-            longest = max(block.split(b"\n"), key=len)
+            longest = max((line for piece in lines for line in piece.split(b"\n")), key=len)
             if len(longest) + _CLOSE_ROOM > MAX_LINE_BYTES:
                 raise InvalidValue(*largest_field(longest))
         segment = self._room(size)
         n, pos, closing, _, _ = self._tail
         closing = self._follow(segment, pos, closing)
-        last = n + count
+        n += count
         is_full = pos + size >= self._max_segment_bytes  # then the next record rolls, and a header builds on a close
         # Without a map each line is closed: another machine of a network file system, or one that cannot tell its boots
         # apart, recovers what stands under closes.
-        if not is_single or not self._use_map or is_full or not last & (_CLOSE_EVERY - 1):
+        if is_closed or not self._use_map or is_full or not n & (_CLOSE_EVERY - 1):
+            *before, last = lines
+            crc = closing.crc
+            for line in before:
+                crc = crc32(b"\n", crc32(line, crc))
             if self._is_power:
-                block = stamp_synced(block, self._synced[0])
-            block, crc = close_line(block, closing.crc)
-            closing = Closing(crc, pos + len(block) + 1, last)
-        self._pending = after = (last, pos + len(block) + 1, closing, segment, chain)
+                last = stamp_synced(last, self._synced[0])
+            last, crc = close_line(last, crc)
+            lines = [*before, last]
+            closing = Closing(crc, pos + sum(map(len, lines)) + len(lines), n)
+        self._pending = after = (n, pos + sum(map(len, lines)) + len(lines), closing, segment, chain)
         try:
-            # Only single lines go through the map: a kill may leave holes in what is being stored, and behind a hole
-            # nothing whole may follow. A write leaves a part from the front.
-            if not is_single or not segment.store(block, pos):
-                segment.write(block, pos)
+            if count > len(lines):
+                segment.write(lines[0], pos)
+            else:
+                segment.put(lines, pos)
         except OSError as error:
             self._pending = self._tail
             if isinstance(full := failure(segment.path, error), DiskFull):

@@ -95,17 +95,22 @@ class Segment:
             self._populated += length
         self.limit = 0 if self._torn_to else min(self._populated, up_to)
 
-    def store(self, line: bytes, pos: int) -> bool:
-        """Put one line through the window, without a system call. False where it does not fit, and nothing was done."""
-        end = pos + len(line)
-        if self.window is None or end >= self.limit or self._torn_to:
-            return False
-        self.window[pos - self.base : end - self.base] = line
-        return True
+    def put(self, lines: list[bytes], pos: int) -> None:
+        """Store lines through the window one after the other, without a system call, or write them where it does not reach.
+
+        A kill may leave a hole in the line that is being stored, and so nothing may stand behind that.
+        """
+        for index, line in enumerate(lines):
+            end = pos + len(line)
+            if self.window is None or end >= self.limit or self._torn_to:
+                self.write(b"\n".join(lines[index:]), pos)
+                return
+            self.window[pos - self.base : end - self.base] = line
+            pos = end + 1
 
     def write(self, data: bytes, pos: int) -> None:
-        """Write into space that make_room took. A kill leaves a part from the front, as the map does not promise; an exception
-        does too, which the next write covers."""
+        """Write into space that make_room took. A kill leaves a part from the front, which the window does not promise; an
+        exception does too, which the next write covers."""
         end = pos + len(data)
         try:
             self.file.write(data + b"\n" * (self._torn_to - end), pos)
