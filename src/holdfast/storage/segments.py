@@ -57,12 +57,14 @@ class Segment:
             self._file.truncate(0)
             self._file.write(space, 0)
             self._file.sync()
+            if files.exists(self.path):
+                raise FileExistsError(errno.EEXIST, "there is a segment of that number already", str(self.path))
             files.rename(temporary, self.path)
             files.sync_folder(self.path.parent)
             self._files = None
-        except OSError:
+        except OSError as error:
             self.close()
-            for path in (temporary, self.path):
+            for path in (temporary,) if isinstance(error, FileExistsError) else (temporary, self.path):
                 if files.exists(path):
                     files.unlink(path)
             raise
