@@ -333,8 +333,8 @@ class Recorder:
         """Raise UsageError where this is called in the middle of a record: by a signal handler or finalizer."""
         if self.busy == get_ident():
             raise UsageError(
-                f"{what} was called in the middle of a record, by a signal handler or finalizer; there only records can be made "
-                "(they follow that one). Nothing was changed"
+                f"{what} was called in the middle of a record, by a signal handler or finalizer; only records can be made "
+                "there (they follow that one). Nothing was changed"
             )
 
     def is_owner(self) -> bool:
