@@ -113,7 +113,7 @@ class Recorder:
         self.deferred: list[Record] = []
         self._first: int | None = None  # n before this attempt's first record, once that is there
         self._behind: int | None = None  # the same, once it is being written
-        self._before_next: Callable[[], object] | None = None
+        self.before_next: Callable[[], object] | None = None
         self._last_matched = position
         self._kinds: dict[str, list[int]] = {}  # count and bytes, of all but the short way's tokens
         self.buffer: list[Record | tuple[Any, ...]] = []
@@ -134,8 +134,8 @@ class Recorder:
         """Take a record. With `followers` it is the first of a group that stands or falls together: they are made from the
         record's n, and appended alone where the record itself is matched."""
         began = perf_counter_ns()
-        if self._before_next is not None and self.is_owner() and self.busy != get_ident():
-            self._before_next()
+        if self.before_next is not None and self.is_owner() and self.busy != get_ident():
+            self.before_next()
         self._place(record)
         with self.lock:
             if self.busy == get_ident():  # a signal handler, in the middle of another record: this one goes right behind that
@@ -242,7 +242,7 @@ class Recorder:
     def open_gate(self) -> None:
         """Let the opening thread's tokens take the short way, if nothing stands against it."""
         is_plain = self.matcher is None and self.bus.is_empty and not self._lanes_entered and not self.capturing
-        is_plain = is_plain and self._before_next is None
+        is_plain = is_plain and self.before_next is None
         is_going = (
             self._first is not None and self.failure is None and self.ended is None and (self.buffers or not self._is_power)
         )
@@ -265,7 +265,7 @@ class Recorder:
 
     def set_before_next(self, act: Callable[[], object] | None) -> None:
         """Have this done before the next record of the opening thread."""
-        self._before_next = act
+        self.before_next = act
         self.open_gate()
 
     def enter_lane(self, entered: int) -> None:
@@ -295,11 +295,10 @@ class Recorder:
         self.spent_ns += perf_counter_ns() - began
 
     def continue_in(self, log: LogWriter) -> None:
-        """Go on in another log, which begins where this one stands."""
+        """Go on in another log, in which an attempt of this process has begun already."""
         self.log.release()
         self.log = log
-        self._first = log.n if self._first is not None else None
-        self._behind = None
+        self._first, self._behind = log.n, None
         self._kinds.clear()
 
     def drop_matcher(self) -> None:
@@ -536,8 +535,9 @@ class Recorder:
         self.flush_buffer()
         record.ts = self.now()
         try:
-            self._write(lambda: self.log.close(record))
-            self._count(record, 0)
+            if self._first is not None or self.log.has_begun:  # else there is nothing to close
+                self._write(lambda: self.log.close(record))
+                self._count(record, 0)
         finally:
             self.gate, self.ended = 0, error  # before another thread's record comes to its turn
 

@@ -319,8 +319,8 @@ class _Opening:
         finally:
             self._lock.release()
 
-    def _fork(self, run: Run) -> None:
-        """Go on in a new session that shares the past; the old one says where its name leads from now on.
+    def _fork(self, run: Run, records: list[Record]) -> None:
+        """Go on in a new session that shares the past, behind `records`; the old one says where its name leads from now on.
 
         The new one is put together in full beside its place. What the old log says makes it count, and then it gets its name: a
         kill before that leaves something to sweep, and one behind it something to name.
@@ -336,16 +336,20 @@ class _Opening:
         # A segment of its own vouches for what the shared ones hold, closed or not.
         self._attempt = past.attempts + 1
         first = self._new_log(half, past, chain)
-        first.append_batch([Resumed(attempt=self._attempt, ts=recorder.now(), info=self._provenance())])
+        resumed = Resumed(attempt=self._attempt, info=self._provenance())
+        for record in (resumed, *records):
+            record.ts = recorder.now()
+        first.append_batch([resumed, *records])
         first.close(Closed(status="interrupted", reason=reason, ts=recorder.now()))
-        record = Closed(status="forked", reason="the program did not repeat itself", to=new.name, ts=recorder.now())
-        recorder.log.append_batch([record])
-        recorder.log.sync(record.ts)
+        closed = Closed(status="forked", reason="the program did not repeat itself", to=new.name, ts=recorder.now())
+        recorder.log.append_batch([closed])
+        recorder.log.sync(closed.ts)
         fork.complete(new)
-        self._write_manifest("forked", record.reason, to=new.name)
+        self._write_manifest("forked", closed.reason, to=new.name)
         lock = Lock(self._files, new.lock, new.name)
         past = recover(self._files, new.log, boot)
         self._folder, self._past, self._attempt = new, past, past.attempts + 1
+        chain = find_resume_point(LogReader(self._files, new.log, boot, past), lambda _: None).chain
         recorder.continue_in(self._new_log(new, past, chain))
         number = max(self._last_number(reader), run.last_checkpoint_number)
         run.move_to(new, CheckpointStore(self._files, new.checkpoints, self._attempt, number))

@@ -61,7 +61,7 @@ class Parts(msgspec.Struct):
     expectations: Expectations
     settings: Settings
     is_config_changed: bool
-    fork: Callable[["Run"], None]
+    fork: Callable[["Run", list[Record]], None]
     on_closed: Callable[["Run", Closed], None]
     checkpoint_at: Callable[[int], Checkpoint | None]
     kept_checkpoints: Callable[[], tuple[list[Checkpoint], set[int]]]
@@ -185,7 +185,7 @@ class Run(Face):
 
     def _steps(self, key: str, n: int | None, every: int | None, seconds: float | None) -> Iterator[int]:
         self._recorder.raise_stopped()
-        self._record_left_loop()
+        self._go_on()
         start = self._enter_loop(key, n)
         if start is None:
             return
@@ -206,9 +206,10 @@ class Run(Face):
         finally:
             self._step = None
             self._program.leave("")
-            self._recorder.go_to(top=True)
             if is_left:
                 self._leave_loop(key)
+            else:
+                self._recorder.go_to(top=True)
 
     def _enter_loop(self, key: str, n: int | None) -> int | None:
         """The step to begin with, None where the loop was left for good; restores everything tracked where the last checkpoint
@@ -237,9 +238,10 @@ class Run(Face):
         return start
 
     def _leave_loop(self, key: str) -> None:
-        """Copy the state that a loop is left with by a break or an exception. Its record follows once the program goes on: at
-        an exception that ends the run, the next attempt goes on within the loop."""
+        """Copy the state that a loop is left with by a break or an exception. Its record follows once the program goes on, and
+        only then is it behind the loop: at an exception that ends the run, the next attempt goes on within it."""
         names, self._named = self._named, []
+        self._recorder.set_before_next(self._go_on)
         is_ending = (
             self._is_closed or self._preemption.requested or not self._recorder.is_owner() or self._recorder.is_foreign()
         )
@@ -252,12 +254,13 @@ class Run(Face):
             self._left = self._checkpoint_record(self._copy_state(), key, names[-1] or None if names else None, position)
         except Exception as error:  # state_dict is the program's; and what ends the loop must not be hidden by this
             self._notice(f"the state at the end of {key} could not be kept ({type(error).__name__}: {error})")
-        else:
-            self._recorder.set_before_next(self._record_left_loop)
 
-    def _record_left_loop(self) -> None:
-        """The program goes on behind a loop that it left."""
+    def _go_on(self) -> None:
+        """The program goes on behind a loop that it left, if it left one."""
+        if self._recorder.before_next is None:
+            return
         record, self._left = self._left, None
+        self._recorder.go_to(top=True)
         self._recorder.set_before_next(None)
         if record is not None and record.at is not None:
             self._recorder.append_group([record])
@@ -288,7 +291,7 @@ class Run(Face):
         name = fields.text_value(name, "step.name")[0]
         outside = self._program.place
         if not outside:
-            self._record_left_loop()
+            self._go_on()
         key = self._program.next_step(name)
         if not outside and (recorded := self._recorded_step(key)) is not None:
             return codec.decode(recorded.get("result"))
@@ -352,6 +355,8 @@ class Run(Face):
         between the call and its record repeats the call. The value is no part of the digest.
         """
         key = fields.text_value(key, "once.key")[0]
+        if self._recorder.is_owner():
+            self._go_on()
         lane, top = self._recorder.place()
         expected = self._expected(lane, top)
         if expected is not None and expected[1]["kind"] == "once" and expected[1]["key"] == key:
@@ -375,6 +380,8 @@ class Run(Face):
         shown = fields.text_value(name, "lane")[0]
         if not shown:
             raise UsageError("lane(''): a lane has a name. Nothing was recorded; give it one")
+        if self._recorder.is_owner():
+            self._go_on()
         return _Lane(Lane(shown, self._recorder.top), self._recorder)
 
     # Checkpoints ------------------------------------------------------------------------------------------------------
@@ -391,7 +398,7 @@ class Run(Face):
         if self._program.place:
             self._named.append(name or "")
         elif self._restored is None:
-            self._record_left_loop()
+            self._go_on()
             self._take_checkpoint(None, name)
 
     def _boundary(self, key: str, *, is_due: bool, seconds: float | None, is_last: bool) -> None:
@@ -538,19 +545,19 @@ class Run(Face):
         policy = self._parts.settings.on_divergence
         if policy == "raise":
             raise Diverged(self.name, difference.n, difference.lane, expected, found)
-        if policy == "fork":
-            self._fork()
         where = f"record {difference.n} of lane {difference.lane or 'main program'!r}"
         self._notice(f"{where}: {difference.reason}: expected {expected}, found {found}; it is superseded, and the run goes on")
-        reason, append = difference.reason, self._recorder.write_group
+        reason, append = difference.reason, self._appending(self._recorder.write_group)
         self._supersede(append, difference.lane, None, reason, difference.expected, difference.found)
 
-    def _fork(self) -> None:
-        """Go on in a session of its own; what differs further on in this attempt is superseded there."""
-        if not self._has_forked:
-            self._has_forked, before = True, self.name
-            self._parts.fork(self)
-            self._notice(f"{before}: forked into {self.name}, which that name opens from now on")
+    def _appending(self, append: Callable[[list[Record]], None]) -> Callable[[list[Record]], None]:
+        """What appends a `superseded` record: by policy the first one goes into a fork, where the run goes on."""
+        return self._fork if self._parts.settings.on_divergence == "fork" and not self._has_forked else append
+
+    def _fork(self, records: list[Record]) -> None:
+        self._has_forked, before = True, self.name
+        self._parts.fork(self, records)
+        self._notice(f"{before}: forked into {self.name}, which that name opens from now on")
 
     def _supersede(
         self,
@@ -606,18 +613,16 @@ class Run(Face):
         try:
             if self._recorder.failure is None:
                 self._recorder.flush_accepted()
-                self._record_left_loop()
+                self._go_on()
             first = self._parts.expectations.first_difference() if self._recorder.matcher is not None else None
             if first is not None and not self._has_only_looked:
                 n, lane, fields_of_first = first
                 policy = self._parts.settings.on_divergence
                 if policy == "raise":
                     raise Diverged(self.name, n, lane, _brief(fields_of_first), "the end of the run")
-                if policy == "fork":
-                    self._fork()
                 self._notice(f"record {n}: the run ended without repeating it and {self.replay_left - 1} more; superseded")
                 reason = "the run ended without repeating them"
-                self._supersede(self._recorder.append_group, None, None, reason, fields_of_first)
+                self._supersede(self._appending(self._recorder.append_group), None, None, reason, fields_of_first)
         except DiskFull:
             raise
         except BaseException as error:
