@@ -130,6 +130,16 @@ class Face:
     def _stored(self, value: Any, path: str) -> Any:
         return fields.stored(value, path, snapshot=self._recorder.buffers)
 
+    def _has(self, target: Path, size: int) -> bool:
+        """Whether the content is there already; what a failing disk made shorter is copied anew."""
+        if not self._files.exists(target):
+            return False
+        file = self._files.open(target)
+        try:
+            return file.size() == size
+        finally:
+            file.close()
+
     def _copy(self, source: Path) -> tuple[str, int]:
         """Hash a file, and copy it where its content is not there yet."""
         import hashlib  # here: few runs record files, and it takes a while to import
@@ -142,7 +152,7 @@ class Face:
                 digest.update(file.read(_COPY_CHUNK_BYTES, offset))
             sha256 = digest.hexdigest()
             target = self._files_folder / sha256
-            if self._files.exists(target):
+            if self._has(target, size):
                 return sha256, size
             make_folders(self._files, self._files_folder, own=1)
             replace_file(self._files, target, (file.read(_COPY_CHUNK_BYTES, offset) for offset in chunks))

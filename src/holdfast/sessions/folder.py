@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 
 from holdfast.errors import WorkspaceUnusable
+from holdfast.reading.catalog import closed_with
 from holdfast.storage.files import Files, make_folders, replace_file
 from holdfast.storage.recovery import segment_numbers
 
@@ -77,7 +78,7 @@ class SessionFolder(msgspec.Struct, frozen=True):
     def remove_if_empty(self) -> None:
         """Remove the folder if nothing was recorded; the lock is held, and its file goes too."""
         try:
-            if self.exists:
+            if self.exists or closed_with(self.files, self.path):
                 return
             for folder in (self.log, self.log.parent):
                 if self.files.exists(folder):

@@ -1,5 +1,6 @@
 """Being asked to stop: SIGTERM and SIGINT, once for the next boundary, twice for at once."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -23,6 +24,7 @@ class Preemption:
 
     def __init__(self, is_inside: Callable[[], bool], notice: Callable[[str], None]) -> None:
         self.requested: str | None = None
+        self._pid = os.getpid()
         self._is_inside, self._notice = is_inside, notice
         if threading.current_thread() is threading.main_thread():
             if not _open:
@@ -51,7 +53,8 @@ def _give_back() -> None:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     name = signal.Signals(number).name
-    if not _open or any(session.requested for session in _open):
+    # It may come in a forked child that has not let go of its parent's sessions yet.
+    if not _open or any(session.requested or session._pid != os.getpid() for session in _open):
         _give_back()
         signal.raise_signal(number)
         return

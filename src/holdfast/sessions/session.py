@@ -632,9 +632,11 @@ class Run(Face):
 
     @property
     def _has_only_looked(self) -> bool:
-        """Whether nothing new came of this attempt, and the program entered no loop or step of what there is."""
-        is_idle = self.replay_left > 0 and not self._recorder.matched and not self._parts.is_config_changed
-        return not self._recorder.has_begun and not self._program.has_entered and (self.finished or is_idle)
+        """Whether nothing came of this attempt: the program entered no loop or step, and ended before the place where the run
+        is to go on, or without all that it has to repeat."""
+        is_short = self.replay_left > 0 or self._restored is not None
+        is_idle = self.finished or not self._recorder.matched
+        return is_short and is_idle and not self._recorder.has_begun and not self._program.has_entered
 
     def end(self, status: str, reason: str) -> None:
         """Close the session as it is, to be gone on with; what fails is shown. For the end of the process."""
