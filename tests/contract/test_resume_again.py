@@ -137,7 +137,7 @@ def test_the_length_of_a_loop_is_a_whole_number(tmp_path: Path, length: Any) -> 
     with holdfast.session("run", root=tmp_path) as run:
         with pytest.raises(UsageError, match="the number of steps is a whole number from 0 on, or None"):
             run.loop(length)
-        assert sum(1 for _ in run.loop(np.int64(3), checkpoint_every=np.int32(2))) == 3  # type: ignore[arg-type]
+        assert list(run.loop(np.int64(3), checkpoint_every=np.int32(2))) == [0, 1, 2]  # type: ignore[arg-type]
     assert result_of(lambda: holdfast.start("run", root=tmp_path).finished)
 
 
@@ -389,10 +389,13 @@ def test_a_forked_child_does_with_signals_what_was_done_before(tmp_path: Path) -
         with holdfast.session("run", root=tmp_path) as run:
             for _ in run.loop(1):
                 run.note("x")
+                reading, writing = os.pipe()
                 pid = os.fork()
                 if pid == 0:
+                    os.write(writing, b"ready")
                     signal.pause()
                     os._exit(0)
+                os.read(reading, 5)
                 os.kill(pid, signal.SIGTERM)
                 return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         return 0
