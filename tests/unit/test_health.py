@@ -18,8 +18,19 @@ def test_a_latency_is_median_99th_percentile_and_maximum_in_milliseconds() -> No
     samples = Samples()
     for ns in range(100, 0, -1):
         samples.add(ns * 1_000_000)
-    assert samples.latency() == Latency(100, 51.0, 100.0, 100.0)
+    assert samples.latency() == Latency(100, 50.0, 99.0, 100.0)
     assert samples.mean == 50_500_000
+
+
+@pytest.mark.parametrize(
+    ("times", "p50", "p99"),
+    [([7], 7, 7), ([1, 9], 1, 9), ([1, 2, 9], 2, 9), ([*range(1, 101)], 50, 99), ([*range(1, 202)], 101, 199)],
+)
+def test_a_percentile_is_the_nearest_rank(times: list[int], p50: int, p99: int) -> None:
+    samples = Samples()
+    for ms in reversed(times):
+        samples.add(ms * 1_000_000)
+    assert (samples.latency().p50, samples.latency().p99) == (p50, p99)
 
 
 def test_the_maximum_and_the_count_outlive_the_samples_that_are_kept() -> None:

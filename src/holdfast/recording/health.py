@@ -13,7 +13,11 @@ _KEPT_SAMPLES = 4096
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds of an operation: median, 99th percentile and maximum; the first two over its last 4,096 times."""
+    """Milliseconds of an operation: median, 99th percentile and maximum; the first two over its last 4,096 times.
+
+    Percentiles are by nearest rank: the p-th is the smallest of the times that at least p % of all are not above (definition 1
+    of Hyndman and Fan, "Sample Quantiles in Statistical Packages", The American Statistician 50, 1996).
+    """
 
     count: int = 0
     p50: float = 0.0
@@ -66,15 +70,14 @@ class Samples(msgspec.Struct):
 
     def latency(self) -> Latency:
         """The samples as a Latency."""
-        if not self._kept:
-            return Latency()
         ordered = sorted(self._kept)
-        return Latency(
-            self.count,
-            ordered[len(ordered) // 2] / 1e6,
-            ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] / 1e6,
-            self.largest / 1e6,
-        )
+        if not ordered:
+            return Latency()
+        return Latency(self.count, _nearest_rank(ordered, 50) / 1e6, _nearest_rank(ordered, 99) / 1e6, self.largest / 1e6)
+
+
+def _nearest_rank(ordered: list[int], percent: int) -> int:
+    return ordered[-(-len(ordered) * percent // 100) - 1]
 
 
 def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_bytes: int) -> Health:
