@@ -1,7 +1,6 @@
 """What saving costs the run and what a kill would lose now, measured while it runs."""
 
 from collections import deque
-from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -81,11 +80,11 @@ def _nearest_rank(ordered: list[int], percent: int) -> int:
 
 
 def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_bytes: int) -> Health:
-    """The health of a recorder that began at perf_counter_ns() = began_ns."""
+    """The health of a recorder that began when its timer said began_ns."""
     records, sizes = recorder.counts()
     count, size = sum(records.values()), sum(sizes.values())
     spent = recorder.spent_ns + int(recorder.samples.mean * recorder.short_count)
-    elapsed = max(1, perf_counter_ns() - began_ns)
+    elapsed = max(1, recorder.timer_ns() - began_ns)
     marks = recorder.watermarks
     pace = size / (elapsed / 1e9)
     return Health(

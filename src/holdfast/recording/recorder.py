@@ -84,9 +84,11 @@ class Recorder:
         matcher: Matcher | None = None,
         position: int = 0,
         clock_ns: Callable[[], int] = time.time_ns,
+        timer_ns: Callable[[], int] = perf_counter_ns,
         wait: Callable[[float], object] | None = None,
     ) -> None:
         self.log, self.policy, self.clock_ns = log, policy, clock_ns
+        self.timer_ns = timer_ns  # of everything measured, and of what comes after some time; it never goes backwards
         self.matcher = matcher if matcher is not None and matcher.remaining else None
         self.bus = Bus(notice)
         self.top = True  # whether the program is outside every loop and step
@@ -127,7 +129,7 @@ class Recorder:
     def record(self, record: Record, followers: Callable[[int], list[Record]] | None = None) -> None:
         """Take a record. With `followers` it is the first of a group that stands or falls together: they are made from the
         record's n, and appended alone where the record itself is matched."""
-        began = perf_counter_ns()
+        began = self.timer_ns()
         self._place(record)
         with self.lock:
             if self.busy == get_ident():  # a signal handler, in the middle of another record: this one goes right behind that
@@ -136,7 +138,7 @@ class Recorder:
             replayed = self._alone(lambda: self._take(record, followers))
         if self._is_power and self.log.synced < self.log.n:
             self._sync()
-        self.spent_ns += perf_counter_ns() - began
+        self.spent_ns += self.timer_ns() - began
         if not self.bus.is_empty:
             self.bus.publish(record, replayed=replayed)
 
@@ -267,14 +269,14 @@ class Recorder:
 
     def flush_full_buffer(self) -> None:
         """Flush after the short way filled the buffer; what it cannot write stays accepted, and the next call raises."""
-        began = perf_counter_ns()
+        began = self.timer_ns()
         with self.lock:
             if self.busy == get_ident():
                 return  # a signal handler; the record it interrupted sees to the buffer
             self._alone(self._flush_or_keep)
         if self._is_power and self.log.synced < self.log.n:
             self._sync()
-        self.spent_ns += perf_counter_ns() - began
+        self.spent_ns += self.timer_ns() - began
 
     def continue_in(self, log: LogWriter) -> None:
         """Go on in another log, which begins where this one stands."""
@@ -543,7 +545,7 @@ class Recorder:
 
     def _write(self, write: Callable[[], object]) -> None:
         """Do a write of the log, timed; a full disk is waited for where the policy says so, another failure stays."""
-        began = perf_counter_ns()
+        began = self.timer_ns()
         waited = False
         while True:
             try:
@@ -557,7 +559,7 @@ class Recorder:
                     self._notice(f"waiting for space: {error.path}: {error.reason}; nothing accepted is lost")
                 waited = True
                 self._wait(_FULL_WAIT_SECONDS)
-        self.flushes.add(perf_counter_ns() - began)
+        self.flushes.add(self.timer_ns() - began)
 
     def _sync(self) -> None:
         """Sync everything flushed. One thread does it for all that wait; those that come meanwhile share the next one."""
@@ -592,13 +594,13 @@ class Recorder:
             begun = self._alone(lambda: self._log_call(lambda: self.log.begin_sync(self.now())))
         if begun is None:
             return
-        began = perf_counter_ns()
+        began = self.timer_ns()
         try:
             failed = run_sync(begun)
         except BaseException:
             self.log.cancel_sync(begun)
             raise
-        self.syncs.add(perf_counter_ns() - began)
+        self.syncs.add(self.timer_ns() - began)
         if failed is not None:
             self.stalls += 1
             self._notice(f"a sync of {failed[0].path} failed ({failed[1].strerror}); its records are being repeated")

@@ -2,7 +2,6 @@
 
 from _thread import get_ident
 from collections.abc import Mapping
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
 from holdfast.errors import WriteFailed
@@ -172,9 +171,9 @@ def _long_way(recorder: "Recorder", text: str | int | bytes, *fields: Any) -> No
     """A token with everything checked; or, where a sample is due, the short way, measured."""
     z, phase, tier, source, meta, info = fields
     if recorder.gate == SAMPLE_NEXT and recorder.reopen_gate():
-        began = perf_counter_ns()
+        began = recorder.timer_ns()
         recorder.token(text, z=z, phase=phase, tier=tier, source=source, meta=meta, info=info)
-        recorder.samples.add(perf_counter_ns() - began)
+        recorder.samples.add(recorder.timer_ns() - began)
     else:
         _learn(recorder.names, meta)
         recorder.record(token_record(text, z, phase, tier, source, meta, info, snapshot=recorder.buffers))

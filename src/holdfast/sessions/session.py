@@ -1,9 +1,7 @@
 """A session that is open: what a program holds on to while it runs."""
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -92,8 +90,8 @@ class Run(Face):
         self._dead: set[int] = set()
         self._newest: Checkpoint | None = None
         self._checkpoint_times = Samples()
-        self._began = self._last_checkpoint = time.monotonic()
-        self._began_ns = perf_counter_ns()
+        self._began = self._last_checkpoint = self._seconds()
+        self._began_ns = parts.recorder.timer_ns()
         self._is_closed = self._has_forked = self._has_told_of_lost_state = False
         self._preemption = Preemption(lambda: bool(self._program.place), notice)
         policy = parts.recorder.policy
@@ -150,7 +148,8 @@ class Run(Face):
         return self._recorder.on(kind, hook)
 
     def set_interval(self, *, tokens: int | None = None, emissions: int | None = None, checkpoint: float | None = None) -> None:
-        """Change when batch mode flushes (records of a kind), and the seconds between time-driven checkpoints."""
+        """Change when batch mode flushes (records of a kind), and the seconds between time-driven checkpoints; from the next
+        record or end of a step on."""
         given = {"tokens": tokens, "emissions": emissions, "checkpoint": checkpoint}
         changed = {key: value for key, value in given.items() if value is not None}
         policy = msgspec.structs.replace(self._recorder.policy, **changed)
@@ -188,8 +187,7 @@ class Run(Face):
         if start is None:
             return
         left = True
-        if every is None and seconds is None:
-            seconds = self._recorder.policy.checkpoint
+        is_by_policy = every is None and seconds is None
         try:
             step = start
             while n is None or step < n:
@@ -199,6 +197,8 @@ class Run(Face):
                 yield step
                 step += 1
                 self._program.loops[key] = Loop(key=key, next=step, length=n)
+                if is_by_policy:
+                    seconds = self._recorder.policy.checkpoint  # asked anew: set_interval may have changed it
                 self._boundary(key, is_due=bool(every) and step % (every or 1) == 0, seconds=seconds, is_last=step == n)
             left = False
         finally:
@@ -355,9 +355,9 @@ class Run(Face):
         for name in names:
             self._take_checkpoint(key, name or None)
         limit = self._parts.settings.max_seconds
-        if limit is not None and time.monotonic() - self._began >= limit and not is_last:
+        if limit is not None and self._seconds() - self._began >= limit and not is_last:
             self._preemption.requested = self._preemption.requested or f"max_seconds={limit:g}"
-        is_late = seconds is not None and time.monotonic() - self._last_checkpoint >= seconds
+        is_late = seconds is not None and self._seconds() - self._last_checkpoint >= seconds
         if not names and (is_due or is_late or is_last or self._preemption.requested):
             self._take_checkpoint(key, None)
         if is_last and self._newest is not None:
@@ -381,14 +381,14 @@ class Run(Face):
         self._checkpoint_taken()
 
     def _copy_state(self) -> dict[str, Any]:
-        began = perf_counter_ns()
+        began = self._recorder.timer_ns()
         try:
             self._recorder.capture("state_dict")
             return self._parts.store.store(self._parts.tracked.copy_state)
         finally:
             self._recorder.capturing = 0  # first: an interrupt may come with the call
             self._recorder.capture(None)
-            self._checkpoint_times.add(perf_counter_ns() - began)
+            self._checkpoint_times.add(self._recorder.timer_ns() - began)
 
     def _checkpoint_record(self, stored: dict[str, Any], at: str | None, name: str | None, position: int) -> Checkpoint:
         with self._recorder.lock:
@@ -407,7 +407,7 @@ class Run(Face):
 
     def _checkpoint_taken(self) -> None:
         """Release what is kept no longer: the record first, then the files."""
-        self._last_checkpoint = time.monotonic()
+        self._last_checkpoint = self._seconds()
         retention = self._parts.settings.retention
         if retention.keep_last is None:
             return
@@ -468,6 +468,10 @@ class Run(Face):
         if missing and "track" not in self._parts.settings.allow_change:
             remedy = 'pass the same track=, or allow_change=("track",) where that is meant, or use another name'
             raise SettingsDiffer(self.name, missing, remedy)
+
+    def _seconds(self) -> float:
+        """Now, by the timer that checkpoints and max_seconds go by."""
+        return self._recorder.timer_ns() / 1e9
 
     def _need_program_thread(self, what: str) -> None:
         if not self._recorder.is_owner():
