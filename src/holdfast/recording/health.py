@@ -26,7 +26,11 @@ class Latency(msgspec.Struct, frozen=True):
 
 class Health(msgspec.Struct, frozen=True):
     """What saving cost so far. cost_share: of the run's wall time since opening. lag_records: accepted, not yet flushed.
-    at_risk: what a kill would lose now, in words. full_in_seconds: until the disk is full at the pace so far."""
+    at_risk: what a kill would lose now, in words. full_in_seconds: until the disk is full at the pace so far.
+
+    records_by_kind, bytes_by_kind: what this attempt appended to the log, bookkeeping included; records that wait to be
+    flushed are counted, their bytes are not yet. A line's close counts with its record; "segment" is the headers of segments.
+    """
 
     records: int
     bytes: int

@@ -113,9 +113,9 @@ class Recorder:
         self._last_matched = position
         self._kinds: dict[str, list[int]] = {}  # count and bytes, of all but the short way's tokens
         self.buffer: list[Record | tuple[Any, ...]] = []
-        self._flushing: tuple[int, int] | None = None
+        self._flushing: tuple[int, int, int] | None = None  # n and bytes before it, records in it
         self._seen: object = None
-        self._buffered_bytes = self._buffered_emissions = 0
+        self._buffered_bytes = self._buffered_emissions = self._buffered_others = 0  # others: no tokens
         self.phase: str | None = None
         self.names: set[str] = set()  # keys of meta that the short ways know
         self._is_power = policy.durability == "power"
@@ -157,11 +157,9 @@ class Recorder:
         self.flush_buffer()
         for record in records:
             record.ts = record.ts or self.now()
-        before = self.log.bytes_appended
-        self._write(lambda: self.log.append_group(records))
-        share = (self.log.bytes_appended - before) // len(records)
-        for record in records:
-            self._count(record, share)
+        before, lines = self.log.line_bytes, list[bytes]()
+        self._write(lambda: lines.extend(self.log.append_group(records)))
+        self._count_lines(records, lines, before)
 
     def flush(self, level: str = "flushed") -> None:
         """Return when everything accepted is "flushed" or "synced"; raise where it cannot be."""
@@ -342,7 +340,7 @@ class Recorder:
     @property
     def short_count(self) -> int:
         """Tokens that took the short way."""
-        others = sum(count for count, _ in self._kinds.values())
+        others = sum(count for count, _ in list(self._kinds.values()))
         return 0 if self._first is None else max(0, self.log.n - self._first - others - self.log.marks + len(self.buffer))
 
     @property
@@ -351,13 +349,19 @@ class Recorder:
         return self._first is not None
 
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Records and bytes of this attempt by kind, matched ones left out."""
-        records = {kind: count for kind, (count, _) in self._kinds.items()}
-        sizes = {kind: size for kind, (_, size) in self._kinds.items()}
+        """Records and bytes of this attempt by kind, matched ones left out; "segment" is the headers' bytes. Tokens have what
+        all others leave of the bytes appended: the short ways count none."""
+        counted, log = list(self._kinds.items()), self.log
+        records = {kind: count for kind, (count, _) in counted}
+        sizes = {kind: size for kind, (_, size) in counted}
         if self._first is not None:
             records["token"] = records.get("token", 0) + self.short_count
-            sizes["token"] = sizes.get("token", 0) + max(0, self.log.bytes_appended - sum(sizes.values()))
-        return {kind: count for kind, count in records.items() if count}, sizes
+            records["flushed"], sizes["flushed"], sizes["segment"] = log.marks, log.mark_bytes, log.header_bytes
+            for kind, dropped in list(log.closes_dropped.items()):
+                sizes[kind] = sizes.get(kind, 0) - dropped
+            sizes["token"] = 0
+            sizes["token"] = max(0, log.bytes_appended - sum(sizes.values()))
+        return {kind: count for kind, count in records.items() if count}, {kind: size for kind, size in sizes.items() if size}
 
     # How it is done ------------------------------------------------------------------------------------------------------
 
@@ -427,9 +431,9 @@ class Recorder:
             if self.buffers:
                 self._accept(record)
             else:
-                before = self.log.bytes_appended
+                before = self.log.line_bytes
                 self._write(lambda: self.log.append(record))
-                self._count(record, self.log.bytes_appended - before)
+                self._count(record, self.log.line_bytes - before)
         if not replayed and self.matcher is not None:
             self._last_matched = self.log.n + len(self.buffer)
         return replayed
@@ -456,8 +460,9 @@ class Recorder:
             n = self._behind
             for record in self._on_begin()[self.log.n - n :]:  # all of them, but where an interrupt came in between
                 record.ts = self.now()
+                before = self.log.line_bytes
                 self._write(lambda record=record: self.log.append_batch([record]))  # type: ignore[misc]  # bound at once
-                self._count(record, 0)
+                self._count(record, self.log.line_bytes - before)
             self._first = n
             self.open_gate()
 
@@ -475,10 +480,12 @@ class Recorder:
             self.phase = phase
         if type(record) is Once:  # flushed before its caller goes on, in every mode
             self.flush_buffer()
+            before = self.log.line_bytes
             self._write(lambda: self.log.append_batch([record]))
-            self._count(record, size)
+            self._count(record, self.log.line_bytes - before)
             return
-        kind = self._count(record, size)
+        kind = self._count(record, 0)  # its bytes follow when it is flushed
+        self._buffered_others += kind != "token"
         self._buffered_bytes += size
         self._buffered_emissions += kind == "emission"
         self.buffer.append(record)
@@ -504,8 +511,10 @@ class Recorder:
         self.flush_buffer()
         record.ts = self.now()
         try:
+            before = self.log.line_bytes
             self._write(lambda: self.log.close(record))
-            self._count(record, 0)
+            if self.log.line_bytes > before:
+                self._count(record, self.log.line_bytes - before)
         finally:
             self.gate, self.ended = 0, error  # before another thread's record comes to its turn
 
@@ -524,24 +533,28 @@ class Recorder:
         self.raise_stopped()
         buffer = self.buffer
         if self._flushing is not None:  # interrupted: between the write and what follows it, or before
-            n, count = self._flushing
+            n, before, count = self._flushing
             self._flushing = None
             if self.log.settle()[0] > n:
+                done = [entry for entry in buffer[:count] if isinstance(entry, Record)]
+                self._count_lines(done, [*map(encode_record, done)], before if len(done) == count else None, 0)
                 del buffer[:count]
         if not buffer:
             return
         self.begin()
-        taken = buffer[:]  # other threads may append meanwhile
-        self._flushing = (self.log.n, len(taken))
+        taken, lines = buffer[:], list[bytes]()  # other threads may append meanwhile
+        self._flushing = (self.log.n, before := self.log.line_bytes, len(taken))
         try:
             records = [Token(0, *entry) if isinstance(entry, tuple) else entry for entry in taken]
-            self._write(lambda: self.log.append_batch(records))
+            self._write(lambda: lines.append(self.log.append_batch(records)))
         except UnicodeEncodeError:  # before anything was written
             exact = [exact_token_of(entry) if isinstance(entry, tuple) else entry for entry in taken]
-            self._write(lambda: self.log.append_batch(exact))
+            self._write(lambda: lines.append(self.log.append_batch(exact)))
         del buffer[: len(taken)]
         self._flushing = None
-        self._buffered_bytes = self._buffered_emissions = 0
+        if self._buffered_others:
+            self._count_lines(records, lines[0].split(b"\n"), before, 0)
+        self._buffered_bytes = self._buffered_emissions = self._buffered_others = 0
 
     def _write(self, write: Callable[[], object]) -> None:
         """Do a write of the log, timed; a full disk is waited for where the policy says so, another failure stays."""
@@ -623,6 +636,16 @@ class Recorder:
         counted[0] += count
         counted[1] += size
         return kind
+
+    def _count_lines(self, records: list[Record], lines: list[bytes], before: int | None, count: int = 1) -> None:
+        """Count records by the lines they became, the close with the last one. before: the log's line_bytes before them; None
+        where that close is not theirs. count: 0 for records that are counted already, and only their bytes are not."""
+        sizes = [len(line) + 1 for line in lines]
+        if before is not None:
+            sizes[-1] += self.log.line_bytes - before - sum(sizes)
+        for record, size in zip(records, sizes, strict=True):
+            if count or type(record) is not Token:
+                self._count(record, size, count)
 
     def raise_stopped(self) -> None:
         """Raise what ended recording, if something did."""
