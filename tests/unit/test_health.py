@@ -1,12 +1,15 @@
 """Health: samples and latencies are what was measured, and what a kill would lose is said."""
 
 from pathlib import Path
+from time import perf_counter_ns
 
 import pytest
 
 import holdfast
 from holdfast.recording.health import Latency, Samples
 from holdfast.recording.policy import SaveMode
+from tests.helpers.clock import SlowFiles, Timer, use
+from tests.helpers.dying import kill
 
 
 def test_no_samples_are_a_latency_of_nothing() -> None:
@@ -72,6 +75,7 @@ def test_records_and_bytes_are_counted_by_kind(tmp_path: Path) -> None:
     assert health.records == sum(health.records_by_kind.values())
     assert health.bytes == sum(health.bytes_by_kind.values())
     assert 60_000 < health.bytes_by_kind["token"] < 120_000
+    assert health.ns_per_record is not None
     assert 0 < health.ns_per_record < 10_000_000
     assert health.cost_share > 0
     assert health.checkpoint_ms.count == 3
@@ -83,6 +87,163 @@ def test_records_and_bytes_are_counted_by_kind(tmp_path: Path) -> None:
 def test_health_of_a_session_that_has_recorded_nothing_is_all_nought(tmp_path: Path) -> None:
     with holdfast.session("run", root=tmp_path) as run:
         health = run.health()
-    assert (health.records, health.bytes, health.ns_per_record, health.lag_records) == (0, 0, 0.0, 0)
+    assert (health.records, health.bytes, health.ns_per_record, health.lag_records) == (0, 0, None, 0)
     assert health.full_in_seconds is None
     assert health.at_risk == "a kill: nothing; a power loss: nothing"
+
+
+# What saving costs ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def timer(monkeypatch: pytest.MonkeyPatch) -> Timer:
+    """The timer of every session of the test, which goes on by 1 µs a record."""
+    timer = Timer(tick_ns=1_000)
+    use(monkeypatch, timer)
+    return timer
+
+
+@pytest.mark.parametrize("mode", ["continuous", "batch", "checkpoint"])
+def test_ns_per_record_is_what_a_token_takes(tmp_path: Path, timer: Timer, mode: SaveMode) -> None:
+    with holdfast.session("run", root=tmp_path, save_mode=mode) as run:
+        assert run.health().ns_per_record is None
+        for number in range(10):
+            run.token(f"t{number}")
+        assert run.health().ns_per_record == (1_000 if mode == "continuous" else 100)  # the first of them took the long way
+        for number in range(990):
+            run.token(f"t{number}")
+            timer.wait(1)
+        assert run.health().ns_per_record == pytest.approx(1_000, rel=0.01 if mode == "continuous" else 1)
+
+
+def test_ns_per_record_holds_what_flushes_and_power_durability_take(tmp_path: Path, timer: Timer) -> None:
+    files = SlowFiles(timer)
+    with holdfast.session("run", root=tmp_path, durability="power", files=files) as run:
+        run.note("first")
+        files.write, files.sync = 0.002, 0.003
+        for number in range(9):
+            run.note(f"{number}")
+            timer.wait(60)
+        assert run.health().ns_per_record == pytest.approx((10 * 2_000 + 9 * 5_000_000) / 10)
+
+
+@pytest.mark.parametrize("mode", ["batch", "checkpoint"])
+def test_ns_per_record_holds_the_flushes_of_batches(tmp_path: Path, timer: Timer, mode: SaveMode) -> None:
+    files = SlowFiles(timer)
+    with holdfast.session("run", root=tmp_path, save_mode=mode, files=files) as run:
+        run.note("first")
+        run.flush()
+        files.write = 0.002
+        for _ in range(5):
+            for number in range(20):
+                run.note(f"{number}")
+            run.flush()
+        assert run.health().ns_per_record == pytest.approx(
+            (101 * 1_000 + 6 * 1_000 + 5 * 2_000_000) / 101
+        )  # a flush looks at the time too
+
+
+def test_ns_per_record_holds_neither_the_beginning_nor_checkpoints(
+    tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.sessions.opening.provenance", lambda: timer.wait(5) or {})  # type: ignore[func-returns-value]
+    with holdfast.session("run", root=tmp_path, track={"slow": Slow(timer, 2)}) as run:
+        run.metric(loss=1.0)
+        for _ in run.loop(4, checkpoint_every=1):
+            run.metric(loss=0.5)
+        run.flush("synced")
+        assert run.health().ns_per_record == 1_000
+
+
+def test_ns_per_record_is_of_new_records_alone_in_an_attempt_that_repeats_some(tmp_path: Path, timer: Timer) -> None:
+    for attempt in (1, 2):
+        run = holdfast.start("run", root=tmp_path)
+        timer.tick_ns = 1_000_000
+        for number in range(50):
+            assert run.health().ns_per_record == (None if attempt == 2 or not number else 1_000_000)
+            run.note(f"{number}")
+        if attempt == 1:
+            kill(run)
+    timer.tick_ns = 2_000
+    run.note("new")
+    assert run.health().ns_per_record == 2_000
+    run.close()
+
+
+def test_tokens_that_take_the_long_way_are_no_samples_of_the_short_one(tmp_path: Path, timer: Timer) -> None:
+    with holdfast.session("run", root=tmp_path) as run:
+        for number in range(1_000):
+            timer.tick_ns = 1_000
+            run.token("short")
+            timer.tick_ns = 5_000
+            run.token(number)
+        assert run._recorder.samples.largest == 1_000
+        assert run.health().ns_per_record == pytest.approx(3_000, rel=0.01)
+
+
+class Slow:
+    """A state that takes so many seconds of the timer to be copied."""
+
+    def __init__(self, timer: Timer, seconds: float) -> None:
+        self._timer, self._seconds = timer, seconds
+
+    def state_dict(self) -> dict[str, object]:
+        self._timer.wait(self._seconds)
+        return {}
+
+    def load_state_dict(self, state: dict[str, object]) -> None: ...
+
+
+def test_cost_share_is_what_the_program_waited_for_over_its_time(
+    tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.sessions.opening.provenance", lambda: timer.wait(5) or {})  # type: ignore[func-returns-value]
+    files, state = SlowFiles(timer), Slow(timer, 0)
+    source = tmp_path / "source"
+    source.write_bytes(b"content")
+    with holdfast.session("run", root=tmp_path, track={"slow": state}, files=files) as run:
+        began, waited = timer.ns, 0.0
+
+        def share_is(own: float) -> None:
+            nonlocal waited
+            waited += own
+            timer.wait(own)
+            elapsed = (timer.ns - began) / 1e9
+            # Opening took a few real milliseconds, which are in it too.
+            assert run.health().cost_share == pytest.approx(1 - waited / elapsed, abs=0.002)
+
+        run.note("the beginning")
+        share_is(50)
+        state._seconds = 7
+        run.checkpoint()
+        state._seconds = 0
+        share_is(20)
+        files.sync = 3
+        run.flush("synced")
+        share_is(10)
+        files.write = 2
+        run.file(source)
+        share_is(30)
+        files.write = files.sync = 0
+        run.on("note", lambda record, replayed: timer.wait(40))
+        run.note("another")
+        waited += 40  # that is the user's time
+        share_is(10)
+        assert (timer.ns - began) / 1e9 - waited >= 5 + 7 + 3 + 8
+
+
+def test_cost_share_holds_opening(tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.sessions.opening.perf_counter_ns", lambda: perf_counter_ns() - 1_000 * 10**9)
+    with holdfast.session("run", root=tmp_path) as run:  # it began 1,000 s ago
+        timer.wait(3_000)
+        assert run.health().cost_share == pytest.approx(0.25, abs=0.02)
+
+
+def test_records_that_wait_are_unsynced_too(tmp_path: Path) -> None:
+    with holdfast.session("run", root=tmp_path, save_mode="batch") as run:
+        run.note("a")
+        run.flush("synced")
+        run.note("b")
+        run.note("c")
+        health = run.health()
+        assert (health.lag_records, health.unsynced_records) == (2, 2)

@@ -115,9 +115,10 @@ class Face:
         The content is copied and synced before the record is made. Where the file came from stands in `info`.
         """
         self._recorder.raise_stopped()
-        source = Path(path)
+        source, began = Path(path), self._recorder.timer_ns()
         with write_errors(source):
             sha256, size = self._copy(source)
+        self._recorder.spend(began)
         record = File(name=fields.text_value(source.name, "file.name")[0], sha256=sha256, size=size)
         self._record(record, {"path": str(source), **(info or {})})
         return sha256

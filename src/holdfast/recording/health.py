@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from holdfast.records import CANONICAL_KINDS
+
 if TYPE_CHECKING:
     from holdfast.recording.recorder import Recorder
 
@@ -25,8 +27,14 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What saving cost so far. cost_share: of the run's wall time since opening. lag_records: accepted, not yet flushed.
+    """What saving cost so far. lag_records: accepted, not yet flushed. unsynced_records: accepted, not yet synced.
     at_risk: what a kill would lose now, in words. full_in_seconds: until the disk is full at the pace so far.
+
+    ns_per_record: the time a call that records takes, flushing and what power durability syncs included, over the new records
+    of the program; None before the first. What is matched in a replay, checkpoints and the beginning of the attempt are not
+    in it. Tokens on the short way are sampled: one in 61 in continuous mode, else the first after a flush.
+    cost_share: all of that and everything else that the program waited for us, opening, replay, checkpoints and syncs too,
+    over its wall time since it began to open the session. The times of several threads are added up.
 
     records_by_kind, bytes_by_kind: what this attempt appended to the log, bookkeeping included; records that wait to be
     flushed are counted, their bytes are not yet. A line's close counts with its record; "segment" is the headers of segments.
@@ -36,7 +44,7 @@ class Health(msgspec.Struct, frozen=True):
     bytes: int
     records_by_kind: dict[str, int]
     bytes_by_kind: dict[str, int]
-    ns_per_record: float
+    ns_per_record: float | None
     flush_ms: Latency
     sync_ms: Latency
     checkpoint_ms: Latency
@@ -87,7 +95,11 @@ def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_by
     """The health of a recorder that began when its timer said began_ns."""
     records, sizes = recorder.counts()
     count, size = sum(records.values()), sum(sizes.values())
-    spent = recorder.spent_ns + int(recorder.samples.mean * recorder.short_count)
+    short, mean = recorder.short_count, recorder.samples.mean
+    own = sum(records.get(kind, 0) for kind in CANONICAL_KINDS)
+    if not recorder.samples.count and not recorder.buffers:
+        own -= short  # of the few tokens before the first sample nothing is known
+    spent = recorder.spent_ns + checkpoints.total + mean * short
     elapsed = max(1, recorder.timer_ns() - began_ns)
     marks = recorder.watermarks
     pace = size / (elapsed / 1e9)
@@ -96,13 +108,13 @@ def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_by
         bytes=size,
         records_by_kind=records,
         bytes_by_kind=sizes,
-        ns_per_record=spent / count if count else 0.0,
+        ns_per_record=(recorder.records_ns + mean * short) / own if own > 0 else None,
         flush_ms=recorder.flushes.latency(),
         sync_ms=recorder.syncs.latency(),
         checkpoint_ms=checkpoints.latency(),
         lag_records=marks.accepted - marks.flushed,
-        unsynced_records=marks.flushed - marks.synced,
-        cost_share=(spent + checkpoints.total) / elapsed,
+        unsynced_records=marks.accepted - marks.synced,
+        cost_share=spent / elapsed,
         at_risk=_at_risk(recorder),
         free_bytes=free_bytes,
         full_in_seconds=free_bytes / pace if pace > 0 else None,

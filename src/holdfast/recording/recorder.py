@@ -98,7 +98,10 @@ class Recorder:
         self._captured_by: str | None = None
         self.matched = self.stalls = 0
         self.samples, self.flushes, self.syncs = Samples(), Samples(), Samples()
-        self.spent_ns = 0  # in everything but the short way, which is sampled
+        self.spent_ns = 0  # in everything but the short way, which is sampled; of it:
+        self.records_ns = 0  # in records that are new, and in flushing them
+        self._opening_ns = 0  # in the first records of the attempt, which are none of the program's
+        self.sampling: int | None = None  # while a token of the short way is measured: the time of it that is counted already
         self._on_begin, self._on_divergence, self._notice = on_begin, on_divergence, notice
         self._wait = wait or threading.Event().wait
         self.lock, self._sync_turn = threading.RLock(), threading.Condition()
@@ -129,7 +132,7 @@ class Recorder:
     def record(self, record: Record, followers: Callable[[int], list[Record]] | None = None) -> None:
         """Take a record. With `followers` it is the first of a group that stands or falls together: they are made from the
         record's n, and appended alone where the record itself is matched."""
-        began = self.timer_ns()
+        began, opening_ns = self.timer_ns(), self._opening_ns
         self._place(record)
         with self.lock:
             if self.busy == get_ident():  # a signal handler, in the middle of another record: this one goes right behind that
@@ -138,15 +141,20 @@ class Recorder:
             replayed = self._alone(lambda: self._take(record, followers))
         if self._is_power and self.log.synced < self.log.n:
             self._sync()
-        self.spent_ns += self.timer_ns() - began
+        took = self.timer_ns() - began
+        self.spent_ns += took
+        if not replayed:
+            self.records_ns += took - (self._opening_ns - opening_ns)
         if not self.bus.is_empty:
             self.bus.publish(record, replayed=replayed)
 
     def append_group(self, records: list[Record]) -> None:
         """Append bookkeeping that stands or falls together, behind everything accepted; synced in power durability."""
+        began = self.timer_ns()
         self._do_alone(lambda: self.write_group(records))
         if self._is_power:
             self._sync()
+        self.spend(began)
 
     def write_group(self, records: list[Record]) -> None:
         """append_group for who is called by the recorder itself, in the middle of a record."""
@@ -166,9 +174,13 @@ class Recorder:
         if level not in ("flushed", "synced"):
             what = "no mirror of that name is attached" if level.startswith("copied:") else "there is no such level"
             raise InvalidSetting(f"flush({level!r}): {what}; the levels are flushed and synced")
+        began = self.timer_ns()
         self._do_alone(self._flush_and_close_lines)
+        self.spend(began, is_flush=True)
         if level == "synced" or self._is_power:
+            began = self.timer_ns()
             self._sync()
+            self.spend(began)
 
     def flush_if_aged(self) -> None:
         """Flush the buffer if its oldest record was there at the last call of this already; for batch mode's timer."""
@@ -178,8 +190,10 @@ class Recorder:
             return
         if self.ended is not None or self.failure is not None:
             return
+        began = self.timer_ns()
         try:
             self._do_alone(self.flush_buffer)
+            self.records_ns += self.timer_ns() - began  # not spent_ns: the program does not wait
             if self._is_power:
                 self._sync()
         except HoldfastError as error:
@@ -219,7 +233,9 @@ class Recorder:
 
     def flush_accepted(self) -> None:
         """Flush the buffer, in any mode."""
+        began = self.timer_ns()
         self._do_alone(self.flush_buffer)
+        self.spend(began, is_flush=True)
 
     def change_policy(self, policy: SavePolicy) -> None:
         """Go on by another policy of the same mode and durability."""
@@ -274,7 +290,23 @@ class Recorder:
             self._alone(self._flush_or_keep)
         if self._is_power and self.log.synced < self.log.n:
             self._sync()
-        self.spent_ns += self.timer_ns() - began
+        if self.sampling is not None:
+            self.sampling += self.timer_ns() - began
+        self.spend(began, is_flush=True)
+
+    def spend(self, began: int, *, is_flush: bool = False) -> None:
+        """Count the time since the timer said `began` as spent on saving. is_flush: on the records that waited for it."""
+        took = self.timer_ns() - began
+        self.spent_ns += took
+        if is_flush and self.buffers:
+            self.records_ns += took
+
+    def take_sample(self, took: int) -> None:
+        """A token of this thread was measured, of which `sampling` tells; it counts where it was on the short way all the time,
+        and without what it flushed."""
+        if self.sampling is not None:
+            self.samples.add(max(0, took - self.sampling))
+        self.sampling = None
 
     def continue_in(self, log: LogWriter) -> None:
         """Go on in another log, which begins where this one stands."""
@@ -457,13 +489,14 @@ class Recorder:
         if self._first is None:
             if self._behind is None:
                 self._behind = self.log.n
-            n = self._behind
+            n, began = self._behind, self.timer_ns()
             for record in self._on_begin()[self.log.n - n :]:  # all of them, but where an interrupt came in between
                 record.ts = self.now()
                 before = self.log.line_bytes
                 self._write(lambda record=record: self.log.append_batch([record]))  # type: ignore[misc]  # bound at once
                 self._count(record, self.log.line_bytes - before)
             self._first = n
+            self._opening_ns += self.timer_ns() - began
             self.open_gate()
 
     def _accept(self, record: Record) -> None:

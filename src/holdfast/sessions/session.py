@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from time import perf_counter_ns
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -61,6 +62,8 @@ class Parts(msgspec.Struct):
     on_closed: Callable[["Run", Closed], None]
     checkpoint_at: Callable[[int], Checkpoint | None]
     kept_checkpoints: Callable[[], tuple[list[Checkpoint], set[int]]]
+    began_ns: int
+    """When opening began, by perf_counter_ns."""
 
 
 class Run(Face):
@@ -91,11 +94,13 @@ class Run(Face):
         self._newest: Checkpoint | None = None
         self._checkpoint_times = Samples()
         self._began = self._last_checkpoint = self._seconds()
-        self._began_ns = parts.recorder.timer_ns()
         self._is_closed = self._has_forked = self._has_told_of_lost_state = False
         self._preemption = Preemption(lambda: bool(self._program.place), notice)
         policy = parts.recorder.policy
         self._flusher = Flusher(parts.recorder, policy.seconds) if policy.save_mode == "batch" else None
+        opening_ns = perf_counter_ns() - parts.began_ns
+        parts.recorder.spent_ns += opening_ns
+        self._began_ns = parts.recorder.timer_ns() - opening_ns
 
     # What it is -----------------------------------------------------------------------------------------------------
 
@@ -426,10 +431,12 @@ class Run(Face):
 
     def _remove_files(self, remove: Callable[[CheckpointStore], None]) -> None:
         """Remove files of released checkpoints. Where that fails they only take space, and the next attempt tries again."""
+        began = self._recorder.timer_ns()
         try:
             remove(self._parts.store)
         except OSError as error:
             self._notice(f"files of a released checkpoint could not be removed: {error}; the next attempt tries again")
+        self._recorder.spend(began)
 
     def _restore(self) -> None:
         """Give everything tracked the state of the checkpoint that the run goes on from."""
