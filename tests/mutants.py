@@ -135,8 +135,8 @@ MUTANTS = (
         "full-disk-swallowed",
         "flush() returns although the disk is full and records wait in memory.",
         "recording/recorder.py",
-        "        self.flush_buffer()\n        if self._first is not None:",
-        "        self._flush_or_keep()\n        if self._first is not None:",
+        "        self.flush_buffer()\n        if self._first is not None and",
+        "        self._flush_or_keep()\n        if self._first is not None and",
         "tests/contract/test_mutant_gaps.py::test_a_flush_on_a_full_disk_raises_until_there_is_space",
     ),
     Mutant(

@@ -6,7 +6,7 @@ from time import perf_counter_ns
 import pytest
 
 import holdfast
-from holdfast.recording.health import Latency, Samples
+from holdfast.recording.health import Latency, Samples, latency_of
 from holdfast.recording.policy import SaveMode
 from tests.helpers.clock import SlowFiles, Timer, use
 from tests.helpers.dying import kill
@@ -92,6 +92,19 @@ def test_health_of_a_session_that_has_recorded_nothing_is_all_nought(tmp_path: P
     assert health.at_risk == "a kill: nothing; a power loss: nothing"
 
 
+def test_samples_that_stand_for_many_weigh_as_much() -> None:
+    few, many = Samples(), Samples()
+    for ms in (30, 40):
+        few.add(ms * 1_000_000)
+    for ms in (1, 2, 3):
+        many.add(ms * 1_000_000)
+    assert latency_of((few, 2), (many, 3)) == Latency(5, 3.0, 40.0, 40.0)
+    assert latency_of((few, 2), (many, 198)) == Latency(200, 2.0, 3.0, 40.0)  # 1 % is above 3 ms
+    assert latency_of((few, 2), (many, 190)) == Latency(192, 2.0, 30.0, 40.0)
+    assert latency_of((few, 2), (Samples(), 60)) == Latency(62, 30.0, 40.0, 40.0)
+    assert latency_of() == Latency()
+
+
 # What saving costs ----------------------------------------------------------------------------------------------------
 
 
@@ -138,9 +151,7 @@ def test_ns_per_record_holds_the_flushes_of_batches(tmp_path: Path, timer: Timer
             for number in range(20):
                 run.note(f"{number}")
             run.flush()
-        assert run.health().ns_per_record == pytest.approx(
-            (101 * 1_000 + 6 * 1_000 + 5 * 2_000_000) / 101
-        )  # a flush looks at the time too
+        assert run.health().ns_per_record == pytest.approx((101 * 1_000 + 5 * 2_000_000) / 101)
 
 
 def test_ns_per_record_holds_neither_the_beginning_nor_checkpoints(
@@ -168,6 +179,41 @@ def test_ns_per_record_is_of_new_records_alone_in_an_attempt_that_repeats_some(t
     run.note("new")
     assert run.health().ns_per_record == 2_000
     run.close()
+
+
+def test_the_tokens_of_the_short_way_are_in_the_latency_of_flushes(tmp_path: Path, timer: Timer) -> None:
+    timer.tick_ns = 0
+    files = SlowFiles(timer, write=0.5)
+    with holdfast.session("run", root=tmp_path, files=files) as run:
+        run.note("begin")
+        files.write = 0.0
+        assert (run.health().flush_ms.count, run.health().flush_ms.max) == (2, 500.0)
+        timer.tick_ns = 2_000
+        for number in range(20_000):
+            run.token(f"t{number}", z=0.5)
+        flushes = run.health().flush_ms
+        assert flushes == Latency(20_002, 0.002, 0.002, 500.0)
+        for _ in range(300):
+            run.note("also")
+        assert run.health().flush_ms.count == 20_302
+        assert run.health().flush_ms.p50 == 0.002
+
+
+@pytest.mark.parametrize("mode", ["batch", "checkpoint"])
+def test_the_latency_of_flushes_is_that_of_batches_where_there_are_any(tmp_path: Path, timer: Timer, mode: SaveMode) -> None:
+    files = SlowFiles(timer)
+    with holdfast.session("run", root=tmp_path, save_mode=mode, files=files) as run:
+        run.token("begin")
+        run.flush()
+        before = run.health().flush_ms.count
+        for ms in range(1, 11):
+            for number in range(90):
+                run.token(f"t{number}")
+            files.write = ms / 1_000
+            run.flush()
+            files.write = 0.0
+        assert before == 2  # the attempt's beginning is one
+        assert run.health().flush_ms == Latency(12, 4.0, 10.0, 10.0)
 
 
 def test_tokens_that_take_the_long_way_are_no_samples_of_the_short_one(tmp_path: Path, timer: Timer) -> None:

@@ -1,6 +1,7 @@
 """What saving costs the run and what a kill would lose now, measured while it runs."""
 
 from collections import deque
+from math import prod
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -33,6 +34,9 @@ class Health(msgspec.Struct, frozen=True):
     ns_per_record: the time a call that records takes, flushing and what power durability syncs included, over the new records
     of the program; None before the first. What is matched in a replay, checkpoints and the beginning of the attempt are not
     in it. Tokens on the short way are sampled: one in 61 in continuous mode, else the first after a flush.
+    flush_ms: in continuous mode what it took to append a record, else a batch; and the closes that flush() appends. The tokens
+    of continuous mode's short way are in it by their samples, which are their whole calls and stand for all of them; so its
+    max is that of those measured.
     cost_share: all of that and everything else that the program waited for us, opening, replay, checkpoints and syncs too,
     over its wall time since it began to open the session. The times of several threads are added up.
 
@@ -81,14 +85,30 @@ class Samples(msgspec.Struct):
 
     def latency(self) -> Latency:
         """The samples as a Latency."""
-        ordered = sorted(self._kept)
-        if not ordered:
-            return Latency()
-        return Latency(self.count, _nearest_rank(ordered, 50) / 1e6, _nearest_rank(ordered, 99) / 1e6, self.largest / 1e6)
+        return latency_of((self, self.count))
 
 
-def _nearest_rank(ordered: list[int], percent: int) -> int:
-    return ordered[-(-len(ordered) * percent // 100) - 1]
+def latency_of(*measured: tuple[Samples, int]) -> Latency:
+    """Several samples as one Latency: those of a pair stand for so many times, each for as many as the others."""
+    kept = [(list(samples._kept), count) for samples, count in measured if samples.count and count > 0]
+    whole = prod(len(times) for times, _ in kept)
+    weighted = sorted((ns, count * (whole // len(times))) for times, count in kept for ns in times)
+    return Latency(
+        sum(count for _, count in measured),
+        _nearest_rank(weighted, 50) / 1e6,
+        _nearest_rank(weighted, 99) / 1e6,
+        max((samples.largest for samples, _ in measured), default=0) / 1e6,
+    )
+
+
+def _nearest_rank(weighted: list[tuple[int, int]], percent: int) -> int:
+    """The first time at which the weights reach so many percent of all."""
+    left = sum(weight for _, weight in weighted) * percent
+    for ns, weight in weighted:
+        left -= weight * 100
+        if left <= 0:
+            return ns
+    return 0
 
 
 def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_bytes: int) -> Health:
@@ -109,7 +129,9 @@ def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_by
         records_by_kind=records,
         bytes_by_kind=sizes,
         ns_per_record=(recorder.records_ns + mean * short) / own if own > 0 else None,
-        flush_ms=recorder.flushes.latency(),
+        flush_ms=recorder.flushes.latency()
+        if recorder.buffers
+        else latency_of((recorder.flushes, recorder.flushes.count), (recorder.samples, short)),
         sync_ms=recorder.syncs.latency(),
         checkpoint_ms=checkpoints.latency(),
         lag_records=marks.accepted - marks.flushed,

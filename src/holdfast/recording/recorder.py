@@ -536,7 +536,7 @@ class Recorder:
     def _flush_and_close_lines(self) -> None:
         self.raise_stopped()
         self.flush_buffer()
-        if self._first is not None:
+        if self._first is not None and not self.log.ends_closed():
             self._write(lambda: self.log.close_lines(self.now()))
 
     def _close_log(self, record: Record, error: HoldfastError) -> None:

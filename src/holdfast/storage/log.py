@@ -179,10 +179,14 @@ class LogWriter:
         self._append_lines(lines, len(lines), chain)
         return lines
 
+    def ends_closed(self) -> bool:
+        """Whether the last line carries a close."""
+        tail = self.settle()
+        return tail[0] == tail[2].n
+
     def close_lines(self, ts: int) -> None:
         """Make sure that the last line carries a close, by a `flushed` record where it does not."""
-        tail = self.settle()
-        if tail[0] != tail[2].n:
+        if not self.ends_closed():
             before = self.line_bytes
             self.append_batch([Flushed(ts=ts)])
             self.marks += 1
