@@ -76,7 +76,7 @@ MUTANTS = (
         "segment-name-not-synced",
         "The folder of a new segment is not synced: after a power loss the file may be gone.",
         "storage/segments.py",
-        "            files.sync_folder(self.path.parent)\n            self._files = None\n        except",
+        "            self._sync_name(files)\n        except",
         "            self._files = None\n        except",
         "tests/property/test_power_loss.py::test_a_log_keeps_what_was_synced_and_invents_nothing[power_appends]",
     ),

@@ -1,5 +1,7 @@
 """Health: samples and latencies are what was measured, and what a kill would lose is said."""
 
+import errno
+from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 
@@ -7,9 +9,12 @@ import pytest
 
 import holdfast
 from holdfast.recording.health import Latency, Samples, latency_of
-from holdfast.recording.policy import SaveMode
+from holdfast.recording.policy import Durability, SaveMode
+from holdfast.storage.faulty import FailingFiles
+from holdfast.storage.log import LogWriter
 from tests.helpers.clock import SlowFiles, Timer, use
 from tests.helpers.dying import kill
+from tests.helpers.quick import QuickFiles
 
 
 def test_no_samples_are_a_latency_of_nothing() -> None:
@@ -214,6 +219,125 @@ def test_the_latency_of_flushes_is_that_of_batches_where_there_are_any(tmp_path:
             files.write = 0.0
         assert before == 2  # the attempt's beginning is one
         assert run.health().flush_ms == Latency(12, 4.0, 10.0, 10.0)
+
+
+@pytest.mark.parametrize("durability", ["process", "power"])
+@pytest.mark.parametrize("mode", ["continuous", "batch", "checkpoint"])
+def test_every_sync_of_the_log_is_in_sync_ms(
+    tmp_path: Path, mode: SaveMode, durability: Durability, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.sessions.opening.LogWriter", partial(LogWriter, max_segment_bytes=100_000))
+    for attempt in (1, 2):
+        files = FailingFiles(QuickFiles(), operation="sync", nth=0, error=errno.EIO, role="log/main")
+        run = holdfast.start("run", root=tmp_path, save_mode=mode, durability=durability, files=files)
+        for number in range(2_000):
+            run.token(f"{attempt}-{number}", source="s" * 200)
+            if number % 500 == 100:
+                run.flush("synced")
+        run.flush()
+        seen = files.calls["sync"] + files.calls["sync_folder"]
+        assert len([*(run.path / "log" / "main").iterdir()]) > 2 * attempt
+        assert run.health().sync_ms.count == seen >= 4 + 2 * 2
+        kill(run)
+
+
+# Stalls -----------------------------------------------------------------------------------------------------------------
+
+
+def told(run: holdfast.Run) -> list[str]:
+    """The notices of stalls."""
+    return [notice for notice in run.notices if "the disk is slow" in notice]
+
+
+def test_slow_syncs_are_stalls_and_the_first_one_is_told(tmp_path: Path, timer: Timer) -> None:
+    files = SlowFiles(timer)
+    with holdfast.session("run", root=tmp_path, files=files) as run:
+        run.note("begin")
+        files.sync = 0.99
+        run.flush("synced")
+        assert (run.health().stalls, told(run)) == (0, [])
+        files.sync = 3.0
+        for number in range(4):
+            run.note(f"{number}")
+            run.flush("synced")
+            assert run.health().stalls == number + 1
+        [notice] = told(run)
+        assert run.health().sync_ms.max == 3_000
+    assert "a sync of" in notice
+    assert "000001.jsonl took 3.0 s" in notice
+    assert "Nothing accepted is lost" in notice
+    assert "counted" in notice
+
+
+@pytest.mark.parametrize(("mode", "durability"), [("batch", "process"), ("checkpoint", "process"), ("continuous", "power")])
+def test_slow_flushes_are_stalls_and_the_first_one_is_told(
+    tmp_path: Path, timer: Timer, mode: SaveMode, durability: Durability
+) -> None:
+    files = SlowFiles(timer)
+    with holdfast.session("run", root=tmp_path, save_mode=mode, durability=durability, files=files) as run:
+        run.note("begin")
+        run.flush()
+        files.write = 1.5
+        for number in range(4):
+            run.token(f"{number}")
+            run.token(f"{number}")
+            run.flush()
+        assert run.health().stalls == (8 if mode == "continuous" else 4)
+        [notice] = told(run)
+        assert "a flush took 1.5 s" in notice
+        files.sync = 2.0
+        run.tokens(["one", "more"])
+        run.note("two")
+        run.flush("synced")
+        assert run.health().stalls == (12 if mode == "continuous" else 6)
+        assert ["a sync of" in notice for notice in told(run)] == [False, True]
+        files.write = files.sync = 0.0
+
+
+def test_a_stall_where_room_is_taken_for_tokens_is_seen_though_they_are_no_samples(
+    tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("holdfast.storage.host.can_map", lambda kind: True)
+    files = SlowFiles(timer)
+    with holdfast.session("run", root=tmp_path, files=files) as run:
+        run.note("begin")
+        files.write = 4.0
+        for number in range(2_000):
+            run.token(f"{number}", source="s" * 30)
+        health = run.health()
+        assert health.stalls >= 1
+        assert len(told(run)) == 1
+        assert health.flush_ms.max == 4_000
+        assert health.flush_ms.p99 == 0.001
+
+
+def test_what_waits_in_a_flush_for_a_sync_or_for_space_is_one_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Freed(Timer):
+        waits = 0
+
+        def wait(self, seconds: float) -> None:
+            super().wait(seconds)
+            self.waits += 1
+            if self.waits == 4:
+                failing._nth = 0
+
+    use(monkeypatch, timer := Freed())
+    files = SlowFiles(timer)
+    failing = FailingFiles(files, operation="write", nth=0, error=errno.ENOSPC, repeat=True, role=".jsonl")
+    with holdfast.session("run", root=tmp_path, durability="power", on_full="wait", files=failing) as run:
+        run.note("begin")
+        before, timer.waits = run.health().stalls, 0
+        failing._nth = failing.calls["write"] + 1
+        run.note("waits for space")
+        assert timer.waits >= 4
+        assert run.health().stalls == before + 1
+    with holdfast.session("other", root=tmp_path, durability="power", files=files) as run:
+        run.note("begin")
+        files.sync = 2.0
+        run.emission("e" * 100_000)  # its room is synced in the flush, and then the record
+        assert run.health().stalls == 2
+        assert run.health().flush_ms.max == 2_000
+        files.sync = 0.0
 
 
 def test_tokens_that_take_the_long_way_are_no_samples_of_the_short_one(tmp_path: Path, timer: Timer) -> None:

@@ -37,6 +37,13 @@ class Health(msgspec.Struct, frozen=True):
     flush_ms: in continuous mode what it took to append a record, else a batch; and the closes that flush() appends. The tokens
     of continuous mode's short way are in it by their samples, which are their whole calls and stand for all of them; so its
     max is that of those measured.
+    sync_ms: each sync of the log: of a segment's file when it is made, when records are synced, and in power durability when
+    room is taken and when the next one is begun; of the folder after a segment got its name; of what the attempt before left,
+    before anything is built on it. Those of checkpoints' files are in checkpoint_ms, which is copying the state and storing
+    what does not fit into a record; those of copied files, of the manifest and of folders that are made are in none.
+    stalls: flushes and syncs that took a second or longer, the first of each told by a notice (of the tokens of the short way,
+    those that are measured, and where room is taken for them); how often a full disk was waited for, or kept a batch in
+    memory; syncs that failed, so that records were repeated.
     cost_share: all of that and everything else that the program waited for us, opening, replay, checkpoints and syncs too,
     over its wall time since it began to open the session. The times of several threads are added up.
 

@@ -6,8 +6,9 @@ import time
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from time import perf_counter_ns
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -20,6 +21,8 @@ from holdfast.records import Once, Record, Token, encode_record
 from holdfast.storage.lines import MAX_LINE_BYTES, largest_field
 from holdfast.storage.log import LogWriter, run_sync
 
+STALL_NS = 10**9
+"""A flush or a sync that takes as long is a stall: it is counted, and the first one told."""
 _FULL_WAIT_SECONDS = 0.5
 _TURN_SECONDS = 1.0  # until a thread looks again whose turn it is: the one it waits for may have been interrupted
 _TOKEN_SECONDS = 50e-6  # between two looks whether the opening thread is through with its token
@@ -97,6 +100,7 @@ class Recorder:
         self.capturing = 0  # the thread that is copying state, or bringing it back, which must not record
         self._captured_by: str | None = None
         self.matched = self.stalls = 0
+        self._stalls_told: set[str] = set()
         self.samples, self.flushes, self.syncs = Samples(), Samples(), Samples()
         self.spent_ns = 0  # in everything but the short way, which is sampled; of it:
         self.records_ns = 0  # in records that are new, and in flushing them
@@ -122,6 +126,7 @@ class Recorder:
         self.phase: str | None = None
         self.names: set[str] = set()  # keys of meta that the short ways know
         self._is_power = policy.durability == "power"
+        log.watch = self._watch
         self.gate = 0
         self.token: TokenFunction
         self._choose_short_way()
@@ -301,17 +306,19 @@ class Recorder:
         if is_flush and self.buffers:
             self.records_ns += took
 
-    def take_sample(self, took: int) -> None:
+    def take_sample(self, took: int, stalls: int) -> None:
         """A token of this thread was measured, of which `sampling` tells; it counts where it was on the short way all the time,
-        and without what it flushed."""
+        and without what it flushed. stalls: how many there had been before it."""
         if self.sampling is not None:
             self.samples.add(max(0, took - self.sampling))
         self.sampling = None
+        if not self.buffers:
+            self._look_for_stall("flush", took, stalls)
 
     def continue_in(self, log: LogWriter) -> None:
         """Go on in another log, which begins where this one stands."""
         self.log.release()
-        self.log = log
+        self.log, log.watch = log, self._watch
         self._first = log.n if self._first is not None else None
         self._behind = None
         self._kinds.clear()
@@ -591,7 +598,7 @@ class Recorder:
 
     def _write(self, write: Callable[[], object]) -> None:
         """Do a write of the log, timed; a full disk is waited for where the policy says so, another failure stays."""
-        began = self.timer_ns()
+        began, stalls = self.timer_ns(), self.stalls
         waited = False
         while True:
             try:
@@ -605,7 +612,35 @@ class Recorder:
                     self._notice(f"waiting for space: {error.path}: {error.reason}; nothing accepted is lost")
                 waited = True
                 self._wait(_FULL_WAIT_SECONDS)
-        self.flushes.add(self.timer_ns() - began)
+        took = self.timer_ns() - began
+        self.flushes.add(took)
+        self._look_for_stall("flush", took, stalls)
+
+    def _watch(self, what: Literal["sync", "room"], path: Path, act: Callable[[], None]) -> None:
+        """Carry out what the log may have to wait for, measured; also where a token on the short way waits and is no sample."""
+        began, stalls = self.timer_ns(), self.stalls
+        try:
+            act()
+        finally:
+            took = self.timer_ns() - began
+            if what == "sync":
+                self.syncs.add(took)
+            else:
+                self.flushes.largest = max(self.flushes.largest, took)
+        self._look_for_stall("sync" if what == "sync" else "flush", took, stalls, f" of {path}")
+
+    def _look_for_stall(self, what: Literal["flush", "sync"], took: int, stalls: int, where: str = "") -> None:
+        """Count what took too long, and tell the first of its kind; not if what it waited for was counted since there were so
+        many stalls."""
+        if took < STALL_NS or self.stalls > stalls:
+            return
+        self.stalls += 1
+        if what not in self._stalls_told:
+            self._stalls_told.add(what)
+            self._notice(
+                f"a {what}{where} took {took / 1e9:.1f} s: the disk is slow, and saving waits for it. Nothing accepted is "
+                "lost; further ones are counted, not told (run.health().stalls)"
+            )
 
     def _sync(self) -> None:
         """Sync everything flushed. One thread does it for all that wait; those that come meanwhile share the next one."""
@@ -640,13 +675,11 @@ class Recorder:
             begun = self._alone(lambda: self._log_call(lambda: self.log.begin_sync(self.now())))
         if begun is None:
             return
-        began = self.timer_ns()
         try:
             failed = run_sync(begun)
         except BaseException:
             self.log.cancel_sync(begun)
             raise
-        self.syncs.add(self.timer_ns() - began)
         if failed is not None:
             self.stalls += 1
             self._notice(f"a sync of {failed[0].path} failed ({failed[1].strerror}); its records are being repeated")

@@ -171,9 +171,9 @@ def _long_way(recorder: "Recorder", text: str | int | bytes, *fields: Any) -> No
     """A token with everything checked; or, where a sample is due, the short way, measured."""
     z, phase, tier, source, meta, info = fields
     if recorder.gate == SAMPLE_NEXT and text.__class__ is str and info is None and recorder.reopen_gate():
-        recorder.sampling, began = 0, recorder.timer_ns()
+        recorder.sampling, stalls, began = 0, recorder.stalls, recorder.timer_ns()
         recorder.token(text, z=z, phase=phase, tier=tier, source=source, meta=meta, info=info)
-        recorder.take_sample(recorder.timer_ns() - began)
+        recorder.take_sample(recorder.timer_ns() - began, stalls)
     else:
         if recorder.sampling is not None and recorder.is_owner():
             recorder.sampling = None  # this one was to be measured, and is none of the short way

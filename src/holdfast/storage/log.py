@@ -27,7 +27,7 @@ from holdfast.storage.lines import (
     strip_close,
 )
 from holdfast.storage.recovery import Past, segment_path
-from holdfast.storage.segments import Segment
+from holdfast.storage.segments import Segment, Watch, unwatched
 
 MAX_SEGMENT_BYTES = 64 << 20
 _CLOSE_EVERY = 64  # lines that go through the map
@@ -92,6 +92,7 @@ class LogWriter:
         self._line = bytearray()  # the one being appended
         self.marks = self.mark_bytes = 0  # `flushed` records
         self.failure: WriteFailed | None = None
+        self.watch: Watch = unwatched  # of segments that are made from then on
 
     @property
     def n(self) -> int:
@@ -375,11 +376,11 @@ class LogWriter:
             if extent.header.attempt == past.attempts:
                 file = self._files.open(extent.path)
                 try:
-                    file.sync()
+                    self.watch("sync", extent.path, file.sync)
                 finally:
                     file.close()
         if past.extents:
-            self._files.sync_folder(self._folder)
+            self.watch("sync", self._folder, lambda: self._files.sync_folder(self._folder))
 
     def _begin(self) -> Segment:
         """Open this attempt's first segment. What its header builds on is synced first."""
@@ -435,7 +436,7 @@ class LogWriter:
             block, crc = close_line(block, crc)
             block += b"\n"
         path = segment_path(self._folder, number)
-        segment = Segment(path, header, use_map=self._use_map, presync=self._is_power, content=block)
+        segment = Segment(path, header, use_map=self._use_map, presync=self._is_power, content=block, watch=self.watch)
         end = segment.header_end + len(block)
         self._pending = after = (n + count, end, Closing(crc, end, n + count), segment, self._tail[4])
         try:
