@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter_ns
 
+import numpy as np
 import pytest
 
 import holdfast
@@ -239,6 +240,79 @@ def test_every_sync_of_the_log_is_in_sync_ms(
         assert len([*(run.path / "log" / "main").iterdir()]) > 2 * attempt
         assert run.health().sync_ms.count == seen >= 4 + 2 * 2
         kill(run)
+
+
+# The free space --------------------------------------------------------------------------------------------------------
+
+
+class Weights:
+    """A state of a file of about 100 KB, another one each time."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(1)
+
+    def state_dict(self) -> dict[str, object]:
+        return {"weights": self.rng.random(12_500)}
+
+    def load_state_dict(self, state: dict[str, object]) -> None: ...
+
+
+def bytes_below(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_disk_is_full_after_its_free_space_at_the_pace_of_all_files(
+    tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"x" * 300_000)
+    files = SlowFiles(timer)
+    monkeypatch.setattr(files, "free_bytes", lambda path: 10**9)
+    with holdfast.session("run", root=tmp_path, track={"weights": Weights()}, keep_last=3, files=files) as run:
+        assert (run.health().free_bytes, run.health().full_in_seconds) == (10**9, None)
+
+        def assert_forecast(*, files_grow: int) -> None:
+            health = run.health()
+            beside = bytes_below(run.path / "checkpoints") + bytes_below(run.path / "files")
+            assert health.file_bytes == beside == pytest.approx(files_grow, rel=0.05)
+            elapsed = (timer.ns - began) / 1e9
+            # The few milliseconds that opening took are in it too.
+            assert health.full_in_seconds == pytest.approx(10**9 / ((health.bytes + beside) / elapsed), rel=1e-3)
+
+        began = timer.ns
+        for number in range(1_000):
+            run.token(f"{number}")
+        timer.wait(1_000)
+        assert_forecast(files_grow=0)
+        run.file(source)
+        run.file(source)  # copied once
+        assert_forecast(files_grow=300_000)
+        for step in run.loop(10, checkpoint_every=1):
+            timer.wait(1_000)
+            assert_forecast(files_grow=300_000 + min(step, 3) * 100_000)
+
+
+def test_a_state_that_is_stored_in_its_record_is_no_file(tmp_path: Path) -> None:
+    with holdfast.session("run", root=tmp_path) as run:
+        run.checkpoint()
+        assert run.health().records_by_kind["checkpoint"] == 1
+        assert run.health().file_bytes == 0
+
+
+def test_the_pace_of_a_run_that_forked_holds_what_it_wrote_before(tmp_path: Path) -> None:
+    run = holdfast.start("run", root=tmp_path)
+    for text in "abc":
+        run.note(text)
+    kill(run)
+    with holdfast.session("run", root=tmp_path, on_divergence="fork") as run:
+        run.note("a")
+        run.checkpoint()
+        before = run.health().bytes
+        assert before > 500
+        run.note("x")
+        assert run.name == "run~2"
+        left = run._recorder.bytes_taken - run.health().bytes
+        assert before < left < before + 500  # where it leads now was added
 
 
 # Stalls -----------------------------------------------------------------------------------------------------------------

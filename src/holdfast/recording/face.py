@@ -147,6 +147,7 @@ class Face:
                 return sha256, size
             make_folders(self._files, self._files_folder, own=1)
             replace_file(self._files, target, (file.read(_COPY_CHUNK_BYTES, offset) for offset in chunks))
+            self._recorder.file_bytes += size
             return sha256, size
         finally:
             file.close()

@@ -29,7 +29,8 @@ class Latency(msgspec.Struct, frozen=True):
 
 class Health(msgspec.Struct, frozen=True):
     """What saving cost so far. lag_records: accepted, not yet flushed. unsynced_records: accepted, not yet synced.
-    at_risk: what a kill would lose now, in words. full_in_seconds: until the disk is full at the pace so far.
+    at_risk: what a kill would lose now, in words. file_bytes: checkpoints' files and copied files of this attempt, less what
+    retention removed. full_in_seconds: until the disk is full, at the pace at which the log and these files have grown so far.
 
     ns_per_record: the time a call that records takes, flushing and what power durability syncs included, over the new records
     of the program; None before the first. What is matched in a replay, checkpoints and the beginning of the attempt are not
@@ -53,6 +54,7 @@ class Health(msgspec.Struct, frozen=True):
 
     records: int
     bytes: int
+    file_bytes: int
     records_by_kind: dict[str, int]
     bytes_by_kind: dict[str, int]
     ns_per_record: float | None
@@ -129,10 +131,11 @@ def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_by
     spent = recorder.spent_ns + checkpoints.total + mean * short
     elapsed = max(1, recorder.timer_ns() - began_ns)
     marks = recorder.watermarks
-    pace = size / (elapsed / 1e9)
+    taken = recorder.bytes_taken
     return Health(
         records=count,
         bytes=size,
+        file_bytes=recorder.file_bytes,
         records_by_kind=records,
         bytes_by_kind=sizes,
         ns_per_record=(recorder.records_ns + mean * short) / own if own > 0 else None,
@@ -146,7 +149,7 @@ def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_by
         cost_share=spent / elapsed,
         at_risk=_at_risk(recorder),
         free_bytes=free_bytes,
-        full_in_seconds=free_bytes / pace if pace > 0 else None,
+        full_in_seconds=free_bytes * (elapsed / 1e9) / taken if taken > 0 else None,
         hook_failures=sum(failure.count for failure in recorder.bus.failures.values()),
         stalls=recorder.stalls,
     )

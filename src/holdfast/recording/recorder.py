@@ -101,6 +101,8 @@ class Recorder:
         self._captured_by: str | None = None
         self.matched = self.stalls = 0
         self._stalls_told: set[str] = set()
+        self.file_bytes = 0  # of files beside the log: added by this attempt, less what it removed
+        self._left_bytes = 0  # of the log before a fork
         self.samples, self.flushes, self.syncs = Samples(), Samples(), Samples()
         self.spent_ns = 0  # in everything but the short way, which is sampled; of it:
         self.records_ns = 0  # in records that are new, and in flushing them
@@ -318,6 +320,7 @@ class Recorder:
     def continue_in(self, log: LogWriter) -> None:
         """Go on in another log, which begins where this one stands."""
         self.log.release()
+        self._left_bytes += self.log.bytes_appended
         self.log, log.watch = log, self._watch
         self._first = log.n if self._first is not None else None
         self._behind = None
@@ -386,6 +389,11 @@ class Recorder:
     def has_begun(self) -> bool:
         """Whether this attempt has recorded something new."""
         return self._first is not None
+
+    @property
+    def bytes_taken(self) -> int:
+        """Bytes that this attempt has taken of the disk: the log's, and those of other files."""
+        return self._left_bytes + self.log.bytes_appended + self.file_bytes
 
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
         """Records and bytes of this attempt by kind, matched ones left out; "segment" is the headers' bytes. Tokens have what

@@ -31,7 +31,7 @@ from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.preemption import Preemption
 from holdfast.sessions.program import Program
 from holdfast.sessions.resume import Expectations, ResumePoint
-from holdfast.sessions.retention import Retention, deletable_folders, folders_of
+from holdfast.sessions.retention import Retention, bytes_in, deletable_folders, folders_of
 
 OnDivergence = Literal["supersede", "raise", "fork"]
 _SHOWN_CHARACTERS = 2000
@@ -389,7 +389,9 @@ class Run(Face):
         began = self._recorder.timer_ns()
         try:
             self._recorder.capture("state_dict")
-            return self._parts.store.store(self._parts.tracked.copy_state)
+            stored = self._parts.store.store(self._parts.tracked.copy_state)
+            self._recorder.file_bytes += stored["size"] if "folder" in stored else 0
+            return stored
         finally:
             self._recorder.capturing = 0  # first: an interrupt may come with the call
             self._recorder.capture(None)
@@ -427,16 +429,20 @@ class Run(Face):
             self._recorder.append_group([Released(checkpoints=[record.n for record in gone], reason="retention")])
             self._recorder.flush("synced")  # else a power loss could bring back a checkpoint without its files
             folders = deletable_folders(gone, self._kept)
-            self._remove_files(lambda store: store.remove(folders))
+            if self._remove_files(lambda store: store.remove(folders)):
+                self._recorder.file_bytes -= bytes_in(folders, gone)
 
-    def _remove_files(self, remove: Callable[[CheckpointStore], None]) -> None:
-        """Remove files of released checkpoints. Where that fails they only take space, and the next attempt tries again."""
+    def _remove_files(self, remove: Callable[[CheckpointStore], None]) -> bool:
+        """Remove files of released checkpoints. Where that fails (False) they only take space; the next attempt tries again."""
         began = self._recorder.timer_ns()
         try:
             remove(self._parts.store)
         except OSError as error:
             self._notice(f"files of a released checkpoint could not be removed: {error}; the next attempt tries again")
-        self._recorder.spend(began)
+            return False
+        finally:
+            self._recorder.spend(began)
+        return True
 
     def _restore(self) -> None:
         """Give everything tracked the state of the checkpoint that the run goes on from."""
