@@ -84,7 +84,7 @@ MUTANTS = (
         "failed-sync-retried",
         "A sync that failed is tried once more, and its success is believed.",
         "storage/segments.py",
-        "            self._sync_failure = error\n            raise",
+        "            self.sync_failure = error\n            raise",
         "            self.file.sync()",
         "tests/contract/test_failing_operations.py"
         "::test_after_a_failed_sync_everything_since_the_last_one_is_repeated_in_the_next_segment",
@@ -143,8 +143,8 @@ MUTANTS = (
         "child-writes",
         "A forked child writes into its parent's log.",
         "recording/recorder.py",
-        "self.gate, self.ended, self.busy = 0, error, False",
-        "self.gate, self.busy = 0, False",
+        "self.gate, self.ended, self.busy = 0, error, 0",
+        "self.gate, self.busy = 0, 0",
         "tests/crash/test_processes.py::test_a_forked_child_neither_writes_nor_holds_the_session_when_its_parent_is_killed",
     ),
     Mutant(
@@ -176,8 +176,8 @@ MUTANTS = (
         "buffer-behind-checkpoint",
         "A checkpoint takes its position before the records in the buffer have their numbers.",
         "sessions/session.py",
-        "        self._recorder.flush_accepted()\n",
-        "",
+        "        self._recorder.flush_accepted()\n        position = self._recorder.position\n",
+        "        position = self._recorder.position\n",
         "tests/contract/test_resume.py::test_a_killed_loop_ends_as_the_one_that_was_not[kills3-batch]",
     ),
     Mutant(

@@ -38,7 +38,6 @@ from holdfast.recording.recorder import Recorder
 from holdfast.sessions.names import checked_name
 from holdfast.storage.faulty import FailingFiles
 from holdfast.storage.files import RealFiles
-from holdfast.storage.host import host_name
 from holdfast.storage.lines import close_line
 from tests.helpers.programs import canonical, digest, everything, superseded
 
@@ -1044,7 +1043,7 @@ def test_a_second_process_on_a_live_session_is_told_who_holds_it(tmp_path: Path)
     with holdfast.session("run", root=tmp_path) as run:
         run.note("x")
         message = refusal(SessionBusy, lambda: holdfast.start("run", root=tmp_path))
-        assert f"session 'run' is open in process {os.getpid()} on {host_name()}" in message
+        assert f"session 'run' is open in this process ({os.getpid()}) already; run.close() ends it there" in message
         assert "It goes on undisturbed; wait for it, stop it, or use another name" in message
         run.note("y")
     assert len(canonical(tmp_path)) == 2

@@ -13,7 +13,7 @@ from holdfast.errors import SessionBusy, WriteFailed
 from holdfast.storage import lock as locking
 from holdfast.storage.faulty import FailingFiles
 from holdfast.storage.files import RealFiles
-from holdfast.storage.host import host_name
+from holdfast.storage.host import boot_id, host_name
 from holdfast.storage.lock import Lock, describe_holder, living_holder
 from tests.helpers.programs import Ended, in_child, kill
 
@@ -25,9 +25,34 @@ def test_a_second_holder_is_told_who_the_first_one_is(tmp_path: Path) -> None:
     first = Lock(FILES, path, "run")
     with pytest.raises(SessionBusy) as busy:
         Lock(FILES, path, "run")
-    assert busy.value.holder == f"process {os.getpid()} on {host_name()}"
+    assert busy.value.holder == f"this process ({os.getpid()}) already; run.close() ends it there"
     first.release()
     Lock(FILES, path, "run").release()
+
+
+def test_a_child_that_still_has_the_files_of_a_killed_holder_is_waited_for(tmp_path: Path) -> None:
+    """A process that is being started holds its parent's files until it runs its own program."""
+    path, waits = tmp_path / "lock", list[float]()
+    held = Lock(FILES, path, "run")
+    path.write_text(json.dumps({"pid": 2**22 + 1, "host": host_name(), "boot": boot_id()}))  # larger than any process's
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 3:
+            held.abandon()
+
+    Lock(FILES, path, "run", wait=wait).release()
+    assert len(waits) == 3
+
+
+def test_what_a_killed_holder_left_is_not_waited_for_without_end(tmp_path: Path) -> None:
+    path, waits = tmp_path / "lock", list[float]()
+    held = Lock(FILES, path, "run")
+    path.write_text("")
+    with pytest.raises(SessionBusy, match="another process"):
+        Lock(FILES, path, "run", wait=waits.append)
+    assert sum(waits) == pytest.approx(1.0)
+    held.release()
 
 
 def test_a_child_is_kept_out_and_comes_in_afterwards(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """One place where records enter the log: modes, buffer, lanes, matching, watermarks, failures."""
 
+import itertools
 import os
+import re
 import threading
 import time
 from _thread import get_ident
@@ -14,6 +16,7 @@ import msgspec
 
 from holdfast.errors import DiskFull, HoldfastError, InvalidSetting, InvalidValue, UsageError, WriteFailed
 from holdfast.recording.bus import Bus
+from holdfast.recording.fields import text_value
 from holdfast.recording.health import Samples
 from holdfast.recording.policy import SavePolicy
 from holdfast.recording.shortway import TokenFunction, buffered_way, direct_way, exact_token_of
@@ -26,6 +29,7 @@ STALL_NS = 10**9
 _FULL_WAIT_SECONDS = 0.5
 _TURN_SECONDS = 1.0  # until a thread looks again whose turn it is: the one it waits for may have been interrupted
 _TOKEN_SECONDS = 50e-6  # between two looks whether the opening thread is through with its token
+_AUTOMATIC_NAME = re.compile(r"Thread-\d+( \(.*\))?|ThreadPoolExecutor-\d+_\d+|asyncio_\d+|Dummy-\d+", re.DOTALL)
 _LATER_BYTES = 256  # what a line still gets when it is appended: number, place in the chain, close
 T = TypeVar("T")
 
@@ -95,6 +99,7 @@ class Recorder:
         self.matcher = matcher if matcher is not None and matcher.remaining else None
         self.bus = Bus(notice)
         self.top = True  # whether the program is outside every loop and step
+        self._unnamed = itertools.count()  # of the threads without a name that record in this step, or between two of them
         self.failure: HoldfastError | None = None  # of a write: raised by every further call
         self.ended: HoldfastError | None = None  # closed, or a forked child
         self.capturing = 0  # the thread that is copying state, or bringing it back, which must not record
@@ -113,12 +118,13 @@ class Recorder:
         self.lock, self._sync_turn = threading.RLock(), threading.Condition()
         self._syncing = 0  # the thread that syncs for all
         self._owner, self._pid = get_ident(), os.getpid()
-        self._threads = threading.local()
+        self._threads = threading.local()  # lane: the count it was drawn from, or this recorder, and its name
         self._lanes_entered = 0
         self.busy = 0  # the thread that is in the middle of a record, of a flush, or of a token's short way
         self.deferred: list[Record] = []
         self._first: int | None = None  # n before this attempt's first record, once that is there
         self._behind: int | None = None  # the same, once it is being written
+        self.before_next: Callable[[], object] | None = None
         self._last_matched = position
         self._kinds: dict[str, list[int]] = {}  # count and bytes, of all but the short way's tokens
         self.buffer: list[Record | tuple[Any, ...]] = []
@@ -139,6 +145,8 @@ class Recorder:
     def record(self, record: Record, followers: Callable[[int], list[Record]] | None = None) -> None:
         """Take a record. With `followers` it is the first of a group that stands or falls together: they are made from the
         record's n, and appended alone where the record itself is matched."""
+        if self.before_next is not None and self.is_owner() and self.busy != get_ident():
+            self.before_next()
         began, opening_ns = self.timer_ns(), self._opening_ns
         self._place(record)
         with self.lock:
@@ -213,7 +221,7 @@ class Recorder:
         Raises the failure of an earlier write where there was one: then not everything accepted is there.
         """
         with self._sync_turn:
-            while self._syncing:
+            while self._syncing not in (0, get_ident()):  # its own: this is a signal handler
                 self._sync_turn.wait(_TURN_SECONDS)
             try:
                 self._do_alone(lambda: self._close_log(record, error))
@@ -257,6 +265,7 @@ class Recorder:
     def open_gate(self) -> None:
         """Let the opening thread's tokens take the short way, if nothing stands against it."""
         is_plain = self.matcher is None and self.bus.is_empty and not self._lanes_entered and not self.capturing
+        is_plain = is_plain and self.before_next is None
         is_going = (
             self._first is not None and self.failure is None and self.ended is None and (self.buffers or not self._is_power)
         )
@@ -272,6 +281,15 @@ class Recorder:
             self.open_gate()
 
         return end
+
+    def go_to(self, *, top: bool) -> None:
+        """The program is now in another step, or outside all of them."""
+        self.top, self._unnamed = top, itertools.count()
+
+    def set_before_next(self, act: Callable[[], object] | None) -> None:
+        """Have this done before the next record of the opening thread."""
+        self.before_next = act
+        self.open_gate()
 
     def enter_lane(self, entered: int) -> None:
         """Count the opening thread's lanes (+1 entered, −1 left)."""
@@ -318,12 +336,11 @@ class Recorder:
             self._look_for_stall("flush", took, stalls)
 
     def continue_in(self, log: LogWriter) -> None:
-        """Go on in another log, which begins where this one stands."""
+        """Go on in another log, in which an attempt of this process has begun already."""
         self.log.release()
         self._left_bytes += self.log.bytes_appended
         self.log, log.watch = log, self._watch
-        self._first = log.n if self._first is not None else None
-        self._behind = None
+        self._first, self._behind = log.n, None
         self._kinds.clear()
 
     def drop_matcher(self) -> None:
@@ -338,11 +355,28 @@ class Recorder:
     def place(self) -> tuple[str, bool]:
         """Lane that this thread records in, "" for the program's own, and whether outside every loop and step."""
         lane = current_lane.get()
-        if lane is None and get_ident() != self._owner:
-            lane = getattr(self._threads, "lane", None)
-            if lane is None:
-                lane = self._threads.lane = Lane(threading.current_thread().name, self.top)
-        return (lane.name, lane.top) if lane is not None else ("", self.top)
+        if lane is not None:
+            return lane.name, lane.top
+        return "" if get_ident() == self._owner else self._thread_lane(), self.top
+
+    def _thread_lane(self) -> str:
+        """The thread's name. One that Python made up counts all threads of this process, which a resumed one has fewer of:
+        then it is a number among the threads that record in this step, in the order of their first records."""
+        drawn_from, name = getattr(self._threads, "lane", (None, ""))
+        if drawn_from is not self and drawn_from is not self._unnamed:
+            name, drawn_from = text_value(threading.current_thread().name, "name of the thread")[0], self
+            if _AUTOMATIC_NAME.fullmatch(name):
+                name, drawn_from = f"thread {next(self._unnamed)}", self._unnamed
+            self._threads.lane = drawn_from, name
+        return name
+
+    def refuse_inside(self, what: str) -> None:
+        """Raise UsageError where this is called in the middle of a record: by a signal handler or finalizer."""
+        if self.busy == get_ident():
+            raise UsageError(
+                f"{what} was called in the middle of a record, by a signal handler or finalizer; only records can be made "
+                "there (they follow that one). Nothing was changed"
+            )
 
     def is_owner(self) -> bool:
         """Whether this thread opened the session, and is in no lane."""
@@ -427,11 +461,7 @@ class Recorder:
     def _do_alone(self, work: Callable[[], object]) -> None:
         """Do something with the log that no signal handler may come between; refuses such a handler itself."""
         with self.lock:
-            if self.busy == get_ident():
-                raise UsageError(
-                    "this was called in the middle of a record, by a signal handler or finalizer; there only records can be "
-                    "made (they follow that one). Nothing was changed"
-                )
+            self.refuse_inside("this")
             self._alone(work)
 
     def _alone(self, work: Callable[[], T]) -> T:
@@ -460,7 +490,10 @@ class Recorder:
             )
             self.deferred.clear()
         while self.deferred:
-            self._take(self.deferred[0], None)
+            try:
+                self._take(self.deferred[0], None)
+            except InvalidValue as error:  # who made it is gone
+                self._notice(f"a record of a signal handler was refused: {error}")
             del self.deferred[0]
 
     def _take(self, record: Record, followers: Callable[[int], list[Record]] | None) -> bool:
@@ -559,10 +592,11 @@ class Recorder:
         self.flush_buffer()
         record.ts = self.now()
         try:
-            before = self.log.line_bytes
-            self._write(lambda: self.log.close(record))
-            if self.log.line_bytes > before:
-                self._count(record, self.log.line_bytes - before)
+            if self._first is not None or self.log.has_begun:  # else there is nothing to close
+                before = self.log.line_bytes
+                self._write(lambda: self.log.close(record))
+                if self.log.line_bytes > before:
+                    self._count(record, self.log.line_bytes - before)
         finally:
             self.gate, self.ended = 0, error  # before another thread's record comes to its turn
 

@@ -125,6 +125,12 @@ class CheckpointStore:
         size = sum(entry.size for entry in own.values())
         return {"number": number, "folder": folder, "files": [stored[name] for name in sorted(stored)], "size": size}
 
+    def take_back(self, stored: Mapping[str, Any]) -> None:
+        """Remove the files that `store` wrote for these fields: there is no record of them."""
+        if (folder := stored.get("folder")) is not None:
+            self._known, self._stored = {}, {}
+            self.remove({folder})
+
     def load(self, record: Checkpoint) -> tuple[dict[str, Any], codec.ArraySource]:
         """The encoded state of a checkpoint, and its arrays. Raises Corrupted where a file is not what was written."""
         if record.folder is None:
@@ -159,7 +165,7 @@ class CheckpointStore:
 
     def _write(self, folder: str, contents: Mapping[str, bytes]) -> None:
         """Temporary folder, files, syncs, rename, sync: the folder has its name only when all in it is durable."""
-        temporary = self._folder / f".{folder}.tmp"
+        temporary, is_named = self._folder / f".{folder}.tmp", False
         try:
             make_folders(self._files, temporary, own=0 if self._is_named else 2)
             self._is_named = True
@@ -167,17 +173,17 @@ class CheckpointStore:
                 write_synced(self._files, temporary / name, [content])
             self._files.sync_folder(temporary)
             self._files.rename(temporary, self._folder / folder)
+            is_named = True
             self._files.sync_folder(self._folder)
         except OSError as error:
-            self._discard(temporary, self._folder / folder)
+            self._discard(self._folder / folder if is_named else temporary)
             raise failure(self._folder / folder, error) from error
 
-    def _discard(self, *folders: Path) -> None:
-        for folder in folders:
-            try:
-                self.remove({folder.name})
-            except OSError:
-                pass  # the disk is failing; the next opening sweeps
+    def _discard(self, folder: Path) -> None:
+        try:
+            self.remove({folder.name})
+        except OSError:
+            pass  # the disk is failing; the next opening sweeps
 
     def _verified(self, stored: StoredFile) -> bytes:
         path = self._folder / stored.name

@@ -1,6 +1,7 @@
 """A new session that shares another one's past. Nothing of the old one is changed, and each stands for itself afterwards."""
 
 import errno
+import re
 import zlib
 from pathlib import Path
 
@@ -23,6 +24,39 @@ def free_folder(source: SessionFolder) -> SessionFolder:
     while source.files.exists((folder := SessionFolder(source.files, source.root, numbered_name(source.name, number))).path):
         number += 1
     return folder
+
+
+def half_of(target: SessionFolder) -> SessionFolder:
+    """Where a fork is put together before it gets its name."""
+    return SessionFolder(target.files, target.root, f".{target.name}.fork")
+
+
+def complete(target: SessionFolder) -> None:
+    """Give a fork that is put together in full its name, if it has not got it yet."""
+    half = half_of(target)
+    if target.files.exists(half.path) and not target.files.exists(target.path):
+        target.files.rename(half.path, target.path)
+        target.files.sync_folder(target.path.parent)
+
+
+def sweep(source: SessionFolder) -> None:
+    """Remove what a kill left of forks of this session that are not numbered in its log; its lock is held."""
+    pattern = re.compile(rf"\.{re.escape(source.name)}~[0-9]+\.fork")
+    for name in source.files.names(source.path.parent):
+        if pattern.fullmatch(name):
+            remove(source.files, source.path.parent / name)
+
+
+def remove(files: Files, path: Path) -> None:
+    """Remove a folder with all that is in it; nothing where there is none."""
+    if not files.exists(path):
+        return
+    for entry in sorted(path.rglob("*"), reverse=True):
+        if entry.is_dir() and not entry.is_symlink():
+            files.rmdir(entry)
+        else:
+            files.unlink(entry)
+    files.rmdir(path)
 
 
 def share_past(source: SessionFolder, target: SessionFolder, past: Past) -> Past:

@@ -1,6 +1,8 @@
 """Opening a session: everything that is checked, found and put together before the program runs."""
 
+import atexit
 import os
+import sys
 import weakref
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
@@ -9,8 +11,8 @@ from time import perf_counter_ns
 from typing import Any, get_args
 
 from holdfast import codec
-from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer, WriteFailed
-from holdfast.reading.catalog import Manifest, config_of
+from holdfast.errors import Corrupted, InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer, WriteFailed
+from holdfast.reading.catalog import Manifest, closed_with, config_of
 from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
 from holdfast.recording.recorder import Recorder
 from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, Superseded, decode_bookkeeping
@@ -180,6 +182,7 @@ class _Opening:
     def _open(self, settings: Settings, tracked: Tracked) -> Run:
         folder, files = self._folder, self._files
         past = recover(files, folder.log, host.boot_id())
+        self._refuse_lost_end(past)
         self._past, self._attempt = past, past.attempts + 1
         reader = LogReader(files, folder.log, host.boot_id(), past)
         store = CheckpointStore(files, folder.checkpoints, self._attempt, 0)
@@ -191,6 +194,7 @@ class _Opening:
         store.number = point.last_number
         store.sweep()
         folder.sweep()
+        fork.sweep(folder)
         expectations = Expectations(reader, point)
         self._point, self._expectations = point, expectations
         self._recorder = recorder = Recorder(
@@ -212,6 +216,7 @@ class _Opening:
             point=point,
             expectations=expectations,
             settings=settings,
+            is_config_changed=point.opened is not None and self._is_config_changed(),
             fork=self._fork,
             on_closed=self._closed,
             checkpoint_at=lambda n: _checkpoint_at(reader, n),
@@ -224,6 +229,7 @@ class _Opening:
         """The name belongs to another session since a fork."""
         before = self._lock
         self._folder, forked = SessionFolder(self._files, self._root, name), self._folder.name
+        fork.complete(self._folder)  # of a process that was killed in the middle
         if not self._folder.exists:
             raise SessionNotFound(
                 f"session {forked!r} was forked into {name!r}, which is not there any more (renamed or deleted). "
@@ -248,6 +254,12 @@ class _Opening:
             use_map=host.can_map(kind),
             chain=chain,
         )
+
+    def _refuse_lost_end(self, past: Past) -> None:
+        """A session that was closed has at least the records that it was closed with."""
+        if (last := closed_with(self._files, self._folder.path)) > past.last:
+            path, end = (past.extents[-1].path, past.extents[-1].end) if past.extents else (self._folder.log, 0)
+            raise Corrupted(path, end, f"the log ends here with record {past.last}, and it was closed with record {last}")
 
     def _is_config_changed(self) -> bool:
         return codec.canonical(self._before or {}) != codec.canonical(self._opened.config or {})
@@ -286,7 +298,7 @@ class _Opening:
         self._write_manifest("running", None)
         if self._point.opened is None:
             self._opened.session = self._folder.name
-            self._opened.info = codec.snapshot(provenance(), "info")  # type: ignore[assignment]  # a dict stays one
+            self._opened.info = self._provenance()
             return [self._opened]
         return [
             Resumed(
@@ -296,7 +308,7 @@ class _Opening:
                 skipped=self._point.skipped,
                 epoch=self._opened.epoch,
                 config=self._opened.config or {} if self._is_config_changed() else None,
-                info=codec.snapshot(provenance(), "info"),  # type: ignore[arg-type]  # a dict stays one
+                info=self._provenance(),
             )
         ]
 
@@ -310,27 +322,45 @@ class _Opening:
         finally:
             self._lock.release()
 
-    def _fork(self, run: Run) -> None:
-        """Go on in a new session that shares the past; the old one says where its name leads from now on."""
-        recorder, old = self._recorder, self._folder
+    def _fork(self, run: Run, records: list[Record]) -> None:
+        """Go on in a new session that shares the past, behind `records`; the old one says where its name leads from now on.
+
+        The new one is put together in full beside its place. What the old log says makes it count, and then it gets its name: a
+        kill before that leaves something to sweep, and one behind it something to name.
+        """
+        recorder, old, boot = self._recorder, self._folder, host.boot_id()
         recorder.flush_buffer()
-        boot = host.boot_id()
         reader = LogReader(self._files, old.log, boot)
         new = fork.free_folder(old)
-        past = fork.share_past(old, new, reader.past)
-        lock = Lock(self._files, new.lock, new.name)
-        self._attempt = past.attempts + 1
+        half = fork.half_of(new)
+        past = fork.share_past(old, half, reader.past)
         chain = find_resume_point(reader, lambda _: None).chain
-        record = Closed(status="forked", reason="the program did not repeat itself", to=new.name, ts=recorder.now())
-        recorder.log.append_batch([record])
-        recorder.log.sync(record.ts)
-        self._write_manifest("forked", record.reason, to=new.name)
-        self._folder, self._past = new, past
+        reason = f"forked from {old.name!r}: the program did not repeat itself"
+        # A segment of its own vouches for what the shared ones hold, closed or not.
+        self._attempt = past.attempts + 1
+        first = self._new_log(half, past, chain)
+        resumed = Resumed(attempt=self._attempt, info=self._provenance())
+        for record in (resumed, *records):
+            record.ts = recorder.now()
+        first.append_batch([resumed, *records])
+        first.close(Closed(status="interrupted", reason=reason, ts=recorder.now()))
+        closed = Closed(status="forked", reason="the program did not repeat itself", to=new.name, ts=recorder.now())
+        recorder.log.append_batch([closed])
+        recorder.log.sync(closed.ts)
+        fork.complete(new)
+        self._write_manifest("forked", closed.reason, to=new.name)
+        lock = Lock(self._files, new.lock, new.name)
+        past = recover(self._files, new.log, boot)
+        self._folder, self._past, self._attempt = new, past, past.attempts + 1
+        chain = find_resume_point(LogReader(self._files, new.log, boot, past), lambda _: None).chain
         recorder.continue_in(self._new_log(new, past, chain))
-        store = CheckpointStore(self._files, new.checkpoints, self._attempt, self._last_number(reader))
-        run.move_to(new, store)
+        number = max(self._last_number(reader), run.last_checkpoint_number)
+        run.move_to(new, CheckpointStore(self._files, new.checkpoints, self._attempt, number))
         self._lock.release()
         self._lock = lock
+
+    def _provenance(self) -> dict[str, Any]:
+        return codec.snapshot(provenance(), "info")  # type: ignore[return-value]  # a dict stays one
 
     def _last_number(self, reader: LogReader) -> int:
         for _, line in reader.read_backwards():
@@ -345,6 +375,13 @@ class _Opening:
             SessionClosed(f"session {self._folder.name!r} belongs to the parent process; a forked child records nothing in it")
         )
         self._lock.abandon()
+        self.run.let_go_of_signals()
+
+    def at_exit(self) -> None:
+        """The program ends without having closed the session."""
+        error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)  # at a prompt it may be of any line before
+        reason = f"{type(error).__name__}: {error}" if error is not None else None
+        self.run.end("failed" if reason else "interrupted", reason or "the program ended without closing it")
 
     def _write_manifest(self, status: str, reason: str | None, *, to: str | None = None) -> None:
         """A cache: where it cannot be written the log still has everything."""
@@ -363,7 +400,7 @@ class _Opening:
             epoch=self._opened.epoch,
             tags=opened.tags,
             notes=opened.notes,
-            config=opened.config,
+            config=self._opened.config,
         )
         try:
             write_manifest(self._files, self._folder.path, manifest)
@@ -406,4 +443,10 @@ def _after_fork() -> None:
         opening.in_forked_child()
 
 
+def _at_exit() -> None:
+    for opening in list(_open_runs):
+        opening.at_exit()
+
+
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_at_exit)

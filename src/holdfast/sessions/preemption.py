@@ -9,51 +9,55 @@ from typing import Any
 from holdfast.errors import Interrupted
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_before: dict[signal.Signals, Any] = {}  # what the signals did before the first session took them
+_open: list["Preemption"] = []
 
 
 class Preemption:
-    """Takes the two signals while a session is open, where it is opened on the main thread.
+    """Takes the two signals while a session is open, where one is opened on the main thread.
 
-    requested: why the run is to stop at its next boundary, or None. Outside every loop and step there is no boundary to
-    wait for, so that Interrupted is raised on the spot. A second signal does what it did before the session was opened.
+    requested: why the run is to stop at its next boundary, or None. A signal asks every open session; where none is inside a
+    loop or step there is no boundary to wait for, so that Interrupted is raised on the spot. A second signal does what it
+    did before the first session was opened.
     """
 
     def __init__(self, is_inside: Callable[[], bool], notice: Callable[[str], None]) -> None:
         self.requested: str | None = None
         self._is_inside, self._notice = is_inside, notice
-        self._before: dict[signal.Signals, Any] = {}
-        self._is_over = False
         if threading.current_thread() is threading.main_thread():
+            if not _open:
+                _give_back()  # of sessions that another thread closed
             for number in _SIGNALS:
-                _give_back_what_is_over(signal.getsignal(number))
                 before = signal.getsignal(number)
                 if before in (signal.SIG_DFL, signal.default_int_handler):  # a program's own handler stays
-                    self._before[number] = signal.signal(number, self._stop)
+                    _before[number] = signal.signal(number, _stop)
+        _open.append(self)
 
     def release(self) -> None:
-        """Give the signals back; on another thread than the main one, which may not, as soon as one comes."""
-        self._is_over = True
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number, before in self._before.items():
-            if signal.getsignal(number) == self._stop:
-                signal.signal(number, before)
-        self._before = {}
-
-    def _stop(self, number: int, frame: FrameType | None) -> None:
-        name = signal.Signals(number).name
-        if self.requested is not None or self._is_over:
-            self.release()
-            signal.raise_signal(number)
-            return
-        self.requested = name
-        if not self._is_inside():
-            raise Interrupted(name)
-        self._notice(f"{name}: stopping at the next boundary; once more stops at once")
+        """Ask this one no more. The last one gives the signals back; on another thread than the main one, which may not, that
+        happens as soon as one comes."""
+        if self in _open:
+            _open.remove(self)
+        if not _open and threading.current_thread() is threading.main_thread():
+            _give_back()
 
 
-def _give_back_what_is_over(handler: object) -> None:
-    """Of a session that was closed on another thread than the main one."""
-    owner = getattr(handler, "__self__", None)
-    if isinstance(owner, Preemption) and owner._is_over:
-        owner.release()
+def _give_back() -> None:
+    for number, before in _before.items():
+        if signal.getsignal(number) == _stop:
+            signal.signal(number, before)
+    _before.clear()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    name = signal.Signals(number).name
+    if not _open or any(session.requested for session in _open):
+        _give_back()
+        signal.raise_signal(number)
+        return
+    for session in _open:
+        session.requested = name
+    inside = [session for session in _open if session._is_inside()]
+    if not inside:
+        raise Interrupted(name)
+    inside[-1]._notice(f"{name}: stopping at the next boundary; once more stops at once")

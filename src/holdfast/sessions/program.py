@@ -18,6 +18,11 @@ class Program:
         self._entered = 0
         self._occurrences: dict[tuple[str, str], int] = {}  # by place and name
 
+    @property
+    def has_entered(self) -> bool:
+        """Whether the program came to a loop or a `run.step`."""
+        return bool(self._entered or self._occurrences)
+
     def next_loop(self) -> str:
         """The key of the loop that is being entered."""
         key = f"loop:{self._entered}"
@@ -29,6 +34,11 @@ class Program:
         count = self._occurrences.get((self.place, name), 0)
         self._occurrences[self.place, name] = count + 1
         return f"{self.place}/{name}#{count}" if self.place else f"{name}#{count}"
+
+    def take_back_step(self, key: str, name: str) -> None:
+        """The step failed: a further try of it gets the same key, and so do the steps in it."""
+        self._occurrences = {at: count for at, count in self._occurrences.items() if not _is_within(at[0], key)}
+        self._occurrences[self.place, name] -= 1
 
     def enter(self, place: str) -> None:
         """The program is in a loop's step, or in a `run.step`, from now on."""

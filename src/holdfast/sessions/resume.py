@@ -147,6 +147,7 @@ class Expectations:
         self.remaining = sum(self._counts.values())
         self.rerun = self.remaining - sum(len(queue) for queue in self._queues.values())
         self._source = self._lines_from(start)
+        self.trusts_top = False  # top-level records made from a state that is not there any more are not compared
 
     def match(self, record: Record) -> int | Divergence | None:
         """n of the expected record where this is it (then it is expected no more), None where its lane expects nothing."""
@@ -160,7 +161,10 @@ class Expectations:
             following = _decode(self._reader.find(n))
             return Divergence(n, lane, following, found, "the program recorded something more")
         n, fields = expected
-        if canonical_bytes(fields) != canonical_bytes(found):
+        is_trusted = (
+            self.trusts_top and record.top and all(fields.get(key) == found.get(key) for key in ("kind", "name", "key"))
+        )
+        if not is_trusted and canonical_bytes(fields) != canonical_bytes(found):
             return Divergence(n, lane, fields, found, "the program recorded something else")
         self._queues[lane, record.top].popleft()
         self._counts[lane, record.top] -= 1

@@ -1,5 +1,6 @@
 """A session that is open: what a program holds on to while it runs."""
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter_ns
@@ -58,7 +59,8 @@ class Parts(msgspec.Struct):
     point: ResumePoint
     expectations: Expectations
     settings: Settings
-    fork: Callable[["Run"], None]
+    is_config_changed: bool
+    fork: Callable[["Run", list[Record]], None]
     on_closed: Callable[["Run", Closed], None]
     checkpoint_at: Callable[[int], Checkpoint | None]
     kept_checkpoints: Callable[[], tuple[list[Checkpoint], set[int]]]
@@ -87,11 +89,12 @@ class Run(Face):
         if self._restored is not None:
             self._refuse_other_objects(self._restored[0])
         if point.checkpoint is not None and isinstance(point.checkpoint.metrics, dict):
-            self._latest_metrics.update(point.checkpoint.metrics)
+            self._latest_metrics.update({key: codec.decode(value) for key, value in point.checkpoint.metrics.items()})
         self._named: list[str] = []
         self._kept: list[Checkpoint] | None = None
         self._dead: set[int] = set()
         self._newest: Checkpoint | None = None
+        self._left: Checkpoint | None = None  # of a loop that was left, to be recorded once the program goes on
         self._checkpoint_times = Samples()
         self._began = self._last_checkpoint = self._seconds()
         self._is_closed = self._has_forked = self._has_told_of_lost_state = False
@@ -174,65 +177,63 @@ class Run(Face):
         it. Raises SettingsDiffer where the loop was recorded with another length, Interrupted when the run is to stop.
         """
         self._need_program_thread("loop")
-        if n is not None and (not isinstance(n, int) or n < 0):
-            raise UsageError(f"loop({n!r}): the number of steps is a whole number from 0 on, or None")
-        if checkpoint_every is not None and (not isinstance(checkpoint_every, int) or checkpoint_every < 1):
-            raise UsageError(f"loop(checkpoint_every={checkpoint_every!r}): a whole number of steps, at least 1")
+        n = _whole(n, 0, f"loop({n!r}): the number of steps is a whole number from 0 on, or None")
+        every = _whole(checkpoint_every, 1, f"loop(checkpoint_every={checkpoint_every!r}): a whole number of steps, at least 1")
         options.seconds("checkpoint_seconds", checkpoint_seconds)
         if self._program.place:
-            if checkpoint_every or checkpoint_seconds:
+            if every or checkpoint_seconds:
                 raise UsageError("a loop inside a loop or step takes no checkpoints of its own; give them to the outer one")
             return iter(range(n)) if n is not None else _endless()
         key = self._program.next_loop()
-        return self._steps(key, n, checkpoint_every, checkpoint_seconds)
+        return self._steps(key, n, every, checkpoint_seconds)
 
     def _steps(self, key: str, n: int | None, every: int | None, seconds: float | None) -> Iterator[int]:
         self._recorder.raise_stopped()
+        self._go_on()
         start = self._enter_loop(key, n)
         if start is None:
             return
-        left = True
+        is_left = True
         is_by_policy = every is None and seconds is None
         try:
             step = start
             while n is None or step < n:
                 self._step = step
                 self._program.enter(f"{key}:{step}")
-                self._recorder.top = False
+                self._recorder.go_to(top=False)
                 yield step
                 step += 1
                 self._program.loops[key] = Loop(key=key, next=step, length=n)
                 if is_by_policy:
                     seconds = self._recorder.policy.checkpoint  # asked anew: set_interval may have changed it
                 self._boundary(key, is_due=bool(every) and step % (every or 1) == 0, seconds=seconds, is_last=step == n)
-            left = False
+            is_left = False
         finally:
             self._step = None
             self._program.leave("")
-            self._recorder.top = True
-            if left and self._named:
-                self._notice(f"{key} was left in the middle of a step, so that the checkpoint asked for there was not taken")
-                self._named = []
-            if left and (loop := self._program.loops.get(key)) is not None:
-                self._program.loops[key] = Loop(key=key, next=loop.next, length=loop.length, left=True)
+            if is_left:
+                self._leave_loop(key)
+            else:
+                self._recorder.go_to(top=True)
 
     def _enter_loop(self, key: str, n: int | None) -> int | None:
         """The step to begin with, None where the loop was left for good; restores everything tracked where the last checkpoint
         lies in this loop."""
         saved = self._program.loops.get(key)
-        start = 0
-        if saved is not None:
-            if saved.left:
-                return None
-            start = saved.next
-            if saved.length != n:
-                self._check_length(saved, n)
+        start = saved.next if saved is not None else 0
+        if saved is not None and not saved.left and saved.length != n:
+            self._check_length(saved, n)
         if self._restore_at == key:
+            at = self._parts.point.checkpoint
+            if at is not None and saved is not None and (saved.left or saved.next == saved.length):
+                self._program.loops[key] = saved = msgspec.structs.replace(saved, ended=at.n)
             self._restore()
-            if n is None or start < n:
+            if (saved is None or not saved.left) and (n is None or start < n):
                 self.resumed_step = start
         elif saved is not None and saved.ended is not None and self._restored is not None:
             self._restore_passed(saved.ended, key)
+        if saved is not None and saved.left:
+            return None
         if saved is None or (saved.length is None or (n is not None and n > saved.length)):
             self._program.loops[key] = Loop(key=key, next=start, length=n)
         if saved is not None and saved.length != n and self._recorder.matcher is not None:
@@ -240,6 +241,37 @@ class Run(Face):
             lane, top = (None, None) if saved.next == saved.length else ("", True)
             self._supersede(self._recorder.append_group, lane, top, "the loop was extended")
         return start
+
+    def _leave_loop(self, key: str) -> None:
+        """Copy the state that a loop is left with by a break or an exception. Its record follows once the program goes on, and
+        only then is it behind the loop: at an exception that ends the run, the next attempt goes on within it."""
+        names, self._named = self._named, []
+        self._recorder.set_before_next(self._go_on)
+        is_ending = (
+            self._is_closed or self._preemption.requested or not self._recorder.is_owner() or self._recorder.is_foreign()
+        )
+        if (loop := self._program.loops.get(key)) is None or is_ending:
+            return
+        self._program.loops[key] = msgspec.structs.replace(loop, left=True)
+        try:
+            self._recorder.flush_accepted()
+            position = self._recorder.position
+            self._left = self._checkpoint_record(self._copy_state(), key, names[-1] or None if names else None, position)
+        except Exception as error:  # state_dict is the program's; and what ends the loop must not be hidden by this
+            self._notice(f"the state at the end of {key} could not be kept ({type(error).__name__}: {error})")
+
+    def _go_on(self) -> None:
+        """The program goes on behind a loop that it left, if it left one."""
+        if self._recorder.before_next is None:
+            return
+        record, self._left = self._left, None
+        self._recorder.go_to(top=True)
+        self._recorder.set_before_next(None)
+        if record is not None and record.at is not None:
+            self._recorder.append_group([record])
+            self._newest = record
+            self._program.loops[record.at] = msgspec.structs.replace(self._program.loops[record.at], ended=record.n)
+            self._checkpoint_taken()
 
     def _check_length(self, saved: Loop, n: int | None) -> None:
         grows = saved.length is not None and (n is None or n > saved.length)
@@ -262,20 +294,38 @@ class Run(Face):
         """
         self._need_program_thread("step")
         name = fields.text_value(name, "step.name")[0]
-        key = self._program.next_step(name)
         outside = self._program.place
+        if not outside:
+            self._go_on()
+        key = self._program.next_step(name)
         if not outside and (recorded := self._recorded_step(key)) is not None:
             return codec.decode(recorded.get("result"))
         self._recorder.raise_stopped()
         self._program.enter(key)
-        self._recorder.top = False
+        is_recorded = False
         try:
-            result = fn(*args, **kwargs)
+            if outside:
+                tree = codec.snapshot(fn(*args, **kwargs), f"step[{name!r}]")
+            else:
+                self._recorder.go_to(top=False)
+                tree = codec.snapshot(fn(*args, **kwargs), f"step[{name!r}]")
+                self._recorder.go_to(top=True)
+            self._record_step(Module(name=name, result=tree, key=key), outside)
+            is_recorded = True
         finally:
             self._program.leave(outside)
             self._recorder.top = not outside
-        tree = codec.snapshot(result, f"step[{name!r}]")
-        record = Module(name=name, result=tree, key=key)
+            if not is_recorded:
+                self._program.take_back_step(key, name)
+        if not outside:
+            self._checkpoint_taken()
+            self._note_that_time_is_up()
+            self._stop_if_asked()
+        return codec.decode(tree)
+
+    def _record_step(self, record: Module, outside: str) -> None:
+        """The result of a step, and a checkpoint where there is no loop or step around it."""
+        self._recorder.raise_stopped()  # in a child that was forked in the step
         if outside:
             self._recorder.record(record)
             if self._recorder.policy.save_mode == "batch":
@@ -285,11 +335,8 @@ class Run(Face):
             self._recorder.record(record)
         else:
             names, self._named = self._named or [""], []
-            stored = self._copy_state()
+            stored, key = self._copy_state(), record.key
             self._recorder.record(record, lambda position: [self._checkpoint_record(stored, key, names[-1] or None, position)])
-            self._checkpoint_taken()
-            self._stop_if_asked()
-        return codec.decode(tree)
 
     def _recorded_step(self, key: str) -> dict[str, Any] | None:
         """The record of a step that lies before the position, or None. It counts as repeated."""
@@ -313,6 +360,8 @@ class Run(Face):
         between the call and its record repeats the call. The value is no part of the digest.
         """
         key = fields.text_value(key, "once.key")[0]
+        if self._recorder.is_owner():
+            self._go_on()
         lane, top = self._recorder.place()
         expected = self._expected(lane, top)
         if expected is not None and expected[1]["kind"] == "once" and expected[1]["key"] == key:
@@ -336,6 +385,8 @@ class Run(Face):
         shown = fields.text_value(name, "lane")[0]
         if not shown:
             raise UsageError("lane(''): a lane has a name. Nothing was recorded; give it one")
+        if self._recorder.is_owner():
+            self._go_on()
         return _Lane(Lane(shown, self._recorder.top), self._recorder)
 
     # Checkpoints ------------------------------------------------------------------------------------------------------
@@ -352,6 +403,7 @@ class Run(Face):
         if self._program.place:
             self._named.append(name or "")
         elif self._restored is None:
+            self._go_on()
             self._take_checkpoint(None, name)
 
     def _boundary(self, key: str, *, is_due: bool, seconds: float | None, is_last: bool) -> None:
@@ -359,15 +411,19 @@ class Run(Face):
         names, self._named = self._named, []
         for name in names:
             self._take_checkpoint(key, name or None)
-        limit = self._parts.settings.max_seconds
-        if limit is not None and self._seconds() - self._began >= limit and not is_last:
-            self._preemption.requested = self._preemption.requested or f"max_seconds={limit:g}"
+        if not is_last:
+            self._note_that_time_is_up()
         is_late = seconds is not None and self._seconds() - self._last_checkpoint >= seconds
         if not names and (is_due or is_late or is_last or self._preemption.requested):
             self._take_checkpoint(key, None)
         if is_last and self._newest is not None:
             self._program.loops[key] = msgspec.structs.replace(self._program.loops[key], ended=self._newest.n)
         self._stop_if_asked()
+
+    def _note_that_time_is_up(self) -> None:
+        limit = self._parts.settings.max_seconds
+        if limit is not None and self._seconds() - self._began >= limit:
+            self._preemption.requested = self._preemption.requested or f"max_seconds={limit:g}"
 
     def _stop_if_asked(self) -> None:
         if self._preemption.requested:
@@ -380,8 +436,10 @@ class Run(Face):
         stored = self._copy_state()
         try:
             self._recorder.append_group([self._checkpoint_record(stored, at, name, position)])
-        except BaseException:
+        except BaseException as error:
             self._newest = None
+            if isinstance(error, DiskFull):  # then the record is not there for certain
+                self._remove_files(lambda store: store.take_back(stored))
             raise
         self._checkpoint_taken()
 
@@ -451,6 +509,7 @@ class Run(Face):
         self._bring_back(state, arrays)
 
     def _bring_back(self, state: dict[str, Any], arrays: codec.ArraySource) -> None:
+        self._parts.expectations.trusts_top = False
         self._recorder.capture("load_state_dict")
         try:
             self._parts.tracked.restore(state, arrays)
@@ -467,11 +526,13 @@ class Run(Face):
         try:
             state, arrays = self._parts.store.load(record)
         except StorageError:
+            self._parts.expectations.trusts_top = True
             if not self._has_told_of_lost_state:  # a run of many steps would tell it of each
                 self._has_told_of_lost_state = True
                 self._notice(
                     f"the state at the end of {key} is not there any more (keep_last let it go, or its files are damaged); "
-                    "until the run goes on, the program sees an older one. Others like it are not told"
+                    "until the run goes on, the program sees an older one, and what it records outside loops and steps counts "
+                    "as repeated whatever its values. Others like it are not told"
                 )
         else:
             self._bring_back(state, arrays)
@@ -501,19 +562,19 @@ class Run(Face):
         policy = self._parts.settings.on_divergence
         if policy == "raise":
             raise Diverged(self.name, difference.n, difference.lane, expected, found)
-        if policy == "fork":
-            self._fork()
         where = f"record {difference.n} of lane {difference.lane or 'main program'!r}"
         self._notice(f"{where}: {difference.reason}: expected {expected}, found {found}; it is superseded, and the run goes on")
-        reason, append = difference.reason, self._recorder.write_group
+        reason, append = difference.reason, self._appending(self._recorder.write_group)
         self._supersede(append, difference.lane, None, reason, difference.expected, difference.found)
 
-    def _fork(self) -> None:
-        """Go on in a session of its own; what differs further on in this attempt is superseded there."""
-        if not self._has_forked:
-            self._has_forked, before = True, self.name
-            self._parts.fork(self)
-            self._notice(f"{before}: forked into {self.name}, which that name opens from now on")
+    def _appending(self, append: Callable[[list[Record]], None]) -> Callable[[list[Record]], None]:
+        """What appends a `superseded` record: by policy the first one goes into a fork, where the run goes on."""
+        return self._fork if self._parts.settings.on_divergence == "fork" and not self._has_forked else append
+
+    def _fork(self, records: list[Record]) -> None:
+        self._has_forked, before = True, self.name
+        self._parts.fork(self, records)
+        self._notice(f"{before}: forked into {self.name}, which that name opens from now on")
 
     def _supersede(
         self,
@@ -559,25 +620,26 @@ class Run(Face):
             self._close("failed", f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
 
     def close(self) -> None:
-        """Close the session as finished. What is still expected and was not repeated counts as a difference. A second call does
-        nothing; but where DiskFull was raised before everything accepted was flushed, the session is open still, and it works
-        once there is space."""
+        """Close the session as finished. What is still expected and was not repeated counts as a difference; but a program that
+        recorded nothing new in a finished session, or nothing at all, has only looked, and leaves it as it was. A second call
+        does nothing; but where DiskFull was raised before everything accepted was flushed, the session is open still, and it
+        works once there is space. Raises UsageError, and leaves it open, in the middle of a record (in a signal handler)."""
         if self._is_closed or self._recorder.is_foreign():
             return
+        self._recorder.refuse_inside("run.close")
         try:
             if self._recorder.failure is None:
                 self._recorder.flush_accepted()
+                self._go_on()
             first = self._parts.expectations.first_difference() if self._recorder.matcher is not None else None
-            if first is not None:
+            if first is not None and not self._has_only_looked:
                 n, lane, fields_of_first = first
                 policy = self._parts.settings.on_divergence
                 if policy == "raise":
                     raise Diverged(self.name, n, lane, _brief(fields_of_first), "the end of the run")
-                if policy == "fork":
-                    self._fork()
                 self._notice(f"record {n}: the run ended without repeating it and {self.replay_left - 1} more; superseded")
                 reason = "the run ended without repeating them"
-                self._supersede(self._recorder.append_group, None, None, reason, fields_of_first)
+                self._supersede(self._appending(self._recorder.append_group), None, None, reason, fields_of_first)
         except DiskFull:
             raise
         except BaseException as error:
@@ -585,20 +647,42 @@ class Run(Face):
             raise
         self._close("finished", None)
 
+    @property
+    def _has_only_looked(self) -> bool:
+        """Whether nothing new came of this attempt, and the program entered no loop or step of what there is."""
+        is_idle = self.replay_left > 0 and not self._recorder.matched and not self._parts.is_config_changed
+        return not self._recorder.has_begun and not self._program.has_entered and (self.finished or is_idle)
+
+    def end(self, status: str, reason: str) -> None:
+        """Close the session as it is, to be gone on with; what fails is shown. For the end of the process."""
+        try:
+            self._close(status, reason[:_SHOWN_CHARACTERS])
+        except HoldfastError as error:
+            self._notice(f"{self.name} could not be closed: {error}")
+
+    def let_go_of_signals(self) -> None:
+        """In a forked child: signals do there what they did before the session was opened."""
+        self._preemption.release()
+
+    @property
+    def last_checkpoint_number(self) -> int:
+        """Number of the last checkpoint whose state was stored, recorded or not."""
+        return self._parts.store.number
+
     def _close(self, status: str, reason: str | None) -> None:
         if self._is_closed or self._recorder.is_foreign():
             return
         closed = SessionClosed(f"session {self.name!r} is closed; open it again to record more")
         record = Closed(status="interrupted", reason="closing was interrupted")
-        was_finished = self.finished and not self._recorder.has_begun
+        was_finished = self.finished and not self._recorder.has_begun and not self._parts.is_config_changed
+        leaves_it = was_finished or self._has_only_looked
         failed: HoldfastError | None = None
         self._is_closed = True
         try:
             self._preemption.release()
             if self._flusher is not None:
                 self._flusher.stop()
-            self._parts.expectations.close()
-            if status == "finished" and not was_finished and self._recorder.log.n and self._recorder.failure is None:
+            if status == "finished" and not leaves_it and self._recorder.log.n and self._recorder.failure is None:
                 self._recorder.ensure_begun()
             self._recorder.close(Closed(status=status, reason=reason), closed)
             record = Closed(status=status, reason=reason)
@@ -608,6 +692,7 @@ class Run(Face):
         finally:
             try:
                 self._recorder.let_go(closed)
+                self._parts.expectations.close()
             finally:
                 self._parts.on_closed(self, record)
         if failed is not None and status == "finished":
@@ -627,6 +712,19 @@ class _Lane:
     def __exit__(self, *exception: object) -> None:
         current_lane.reset(self._token)
         self._recorder.enter_lane(-1)
+
+
+def _whole(value: Any, least: int, what: str) -> int | None:
+    """A number of steps, NumPy's too; UsageError says `what` it is."""
+    if value is None:
+        return None
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = -1
+    if number < least:
+        raise UsageError(what)
+    return number
 
 
 def _endless() -> Iterator[int]:

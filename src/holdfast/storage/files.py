@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import itertools
 import mmap
 import os
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import Protocol
 
 from holdfast.errors import DiskFull, ReadFailed, WriteFailed
 
+_temporaries = itertools.count()
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14; Python 3.11 has no name for it
 
 
@@ -242,7 +244,7 @@ def write_synced(files: Files, path: Path, chunks: Iterable[bytes]) -> None:
 
 def replace_file(files: Files, path: Path, chunks: Iterable[bytes]) -> None:
     """Replace a file atomically: temporary file beside it, sync, rename, sync folder. After an error the old content stands."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{next(_temporaries)}.tmp")  # threads do this at the same time
     try:
         write_synced(files, temporary, chunks)
         files.rename(temporary, path)

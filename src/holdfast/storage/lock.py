@@ -1,6 +1,8 @@
 """One process at a time: flock decides; what is written in the file is for the message."""
 
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -8,6 +10,8 @@ import msgspec
 from holdfast.errors import SessionBusy, WriteFailed
 from holdfast.storage.files import File, Files, make_folders, read_whole, write_errors
 from holdfast.storage.host import boot_id, host_name
+
+_LOOKS, _LOOK_SECONDS = 50, 0.02
 
 
 class Holder(msgspec.Struct, frozen=True):
@@ -19,9 +23,14 @@ class Holder(msgspec.Struct, frozen=True):
 
 
 class Lock:
-    """The lock of one session, held from here to `release`. Raises SessionBusy with the holder's pid and host."""
+    """The lock of one session, held from here to `release`. Raises SessionBusy with the holder's pid and host.
 
-    def __init__(self, files: Files, path: Path, session: str) -> None:
+    Where the holder is gone, its last children may not have let go yet (a process that is being started holds all of its
+    parent's files for a moment): they are waited for, a second at most.
+    """
+
+    def __init__(self, files: Files, path: Path, session: str, *, wait: Callable[[float], object] = time.sleep) -> None:
+        self._wait, self._looks_left = wait, _LOOKS
         self._file: File | None = self._take(files, path, session)
 
     def _take(self, files: Files, path: Path, session: str) -> File:
@@ -35,9 +44,10 @@ class Lock:
                     continue
             try:
                 with write_errors(path):
-                    if not file.lock():
+                    is_mine = file.lock()
+                    if not is_mine and (not self._looks_left or living_holder(files, path) is not None):
                         raise SessionBusy(session, describe_holder(file.read(4096, 0)))
-                    if file.same_as(path):
+                    if is_mine and file.same_as(path):
                         _sign(file)
                         return file
             except BaseException as error:
@@ -45,7 +55,11 @@ class Lock:
                 if is_new and isinstance(error, WriteFailed):
                     files.unlink(path)  # who has it open meanwhile sees that, and makes it again
                 raise
-            file.close()  # the session was renamed or deleted between the two calls: try what stands there now
+            file.close()
+            if not is_mine:
+                self._looks_left -= 1
+                self._wait(_LOOK_SECONDS)
+            # Else the session was renamed or deleted between the two calls: try what stands there now.
 
     def release(self) -> None:
         """Let go, and say so in the file. A second call does nothing."""
@@ -90,4 +104,6 @@ def describe_holder(written: bytes) -> str:
         holder = msgspec.json.decode(written, type=Holder)
     except (ValueError, msgspec.DecodeError):
         return "another process"
+    if (holder.pid, holder.host, holder.boot) == (os.getpid(), host_name(), boot_id()):
+        return f"this process ({holder.pid}) already; run.close() ends it there"
     return f"process {holder.pid} on {holder.host}"

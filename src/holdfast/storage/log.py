@@ -110,6 +110,11 @@ class LogWriter:
         return self._synced[0]
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there is a segment of this attempt."""
+        return self._tail[3] is not None
+
+    @property
     def bytes_appended(self) -> int:
         """Bytes of this attempt, headers and closes included."""
         return self._bytes_before + self._tail[1]
@@ -250,12 +255,11 @@ class LogWriter:
             self._synced = begun.target
 
     def close(self, record: Record) -> None:
-        """Append a last record, sync, and give back the space taken ahead. Nothing where this attempt recorded nothing."""
-        if self._tail[3] is None:
-            return
+        """Append a last record, sync, and give back the space taken ahead."""
         self.append_batch([record])
         self.sync(record.ts)
         segment, pos = self._tail[3], self._tail[1]
+        assert segment is not None  # there is a record in it
         try:
             segment.trim(pos)
         except OSError as error:

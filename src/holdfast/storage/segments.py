@@ -78,11 +78,13 @@ class Segment:
             self._file.truncate(0)
             self._file.write(space, 0)
             self._watch("sync", self.path, self._file.sync)
+            if files.exists(self.path):
+                raise FileExistsError(errno.EEXIST, "there is a segment of that number already", str(self.path))
             files.rename(temporary, self.path)
             self._sync_name(files)
-        except OSError:
+        except OSError as error:
             self.close()
-            for path in (temporary, self.path):
+            for path in (temporary,) if isinstance(error, FileExistsError) else (temporary, self.path):
                 if files.exists(path):
                     files.unlink(path)
             raise
