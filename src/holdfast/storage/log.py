@@ -180,8 +180,8 @@ class LogWriter:
         if not records:
             return []
         chain = self._number(records)
-        *before, last = map(encode_record, records)
-        lines = [*map(join_line, before), last]
+        lines = [encode_record(record) for record in records]
+        lines = [*map(join_line, lines[:-1]), lines[-1]]
         self._append_lines(lines, len(lines), chain)
         return lines
 
