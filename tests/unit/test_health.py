@@ -160,6 +160,17 @@ def test_ns_per_record_holds_the_flushes_of_batches(tmp_path: Path, timer: Timer
         assert run.health().ns_per_record == pytest.approx((101 * 1_000 + 5 * 2_000_000) / 101)
 
 
+def test_ns_per_record_counts_a_flush_once_where_every_token_is_a_batch(tmp_path: Path, timer: Timer) -> None:
+    files = SlowFiles(timer)
+    with holdfast.session("run", root=tmp_path, save_mode="batch", durability="power", files=files) as run:
+        run.set_interval(tokens=1)
+        run.token("first")
+        files.sync = 0.001
+        for number in range(99):
+            run.token(f"t{number}")
+        assert run.health().ns_per_record == pytest.approx(1_000_000, rel=0.02)
+
+
 def test_ns_per_record_holds_neither_the_beginning_nor_checkpoints(
     tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
