@@ -123,6 +123,7 @@ class NullRun:
         self._health = Health(
             records=0,
             bytes=0,
+            file_bytes=0,
             records_by_kind={},
             bytes_by_kind={},
             ns_per_record=0.0,

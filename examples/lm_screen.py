@@ -33,7 +33,7 @@ class Summary:
     records: dict[str, int]
     checkpoints: int
     bytes: int
-    ns_per_record: float
+    ns_per_record: float | None
     cost_share: float
     seconds: float
     digest: str
@@ -104,7 +104,7 @@ class Screen:
             health = run.health()
             self.say(
                 f"step {step:>6,}/{self._steps:,}  loss {loss:.3f}  {tokens / (now - self._began):>8,.0f} tokens/s  "
-                f"saving {health.cost_share:.2%}, {health.ns_per_record:,.0f} ns a record"
+                f"saving {health.cost_share:.2%}{each(health.ns_per_record)}"
             )
 
     def stop(self) -> None:
@@ -124,7 +124,7 @@ class Screen:
             "records": f"{sum(summary.records.values()):,}: {records}",
             "checkpoints": f"{summary.checkpoints}",
             "bytes": f"{summary.bytes:,}",
-            "saving": f"{summary.ns_per_record:,.0f} ns a record, {summary.cost_share:.2%} of the run" if wrote else "",
+            "saving": f"{summary.cost_share:.2%} of the run{each(summary.ns_per_record)}" if wrote else "",
             "digest": summary.digest,
             "weights": summary.weights_sha256,
         }
@@ -158,10 +158,15 @@ class Screen:
         rows.add_row("says", Text(self._sample))
         rows.add_row(
             "saving",
-            f"{health.cost_share:.2%} of the run, {health.ns_per_record:,.0f} ns a record, {health.records:,} records",
+            f"{health.cost_share:.2%} of the run{each(health.ns_per_record)}, {health.records:,} records",
         )
         rows.add_row("a kill now", Text(health.at_risk))
         return Panel(Group(rows), title=f"training {escape(run.name)}", title_align="left")
+
+
+def each(ns: float | None) -> str:
+    """Say what a record costs, where that is known: not before the first new one."""
+    return f", {ns:,.0f} ns a record" if ns is not None else ""
 
 
 def sparkline(values: list[float], *, width: int = 40) -> str:

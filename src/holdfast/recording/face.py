@@ -115,9 +115,10 @@ class Face:
         The content is copied and synced before the record is made. Where the file came from stands in `info`.
         """
         self._recorder.raise_stopped()
-        source = Path(path)
+        source, began = Path(path), self._recorder.timer_ns()
         with write_errors(source):
             sha256, size = self._copy(source)
+        self._recorder.spend(began)
         record = File(name=fields.text_value(source.name, "file.name")[0], sha256=sha256, size=size)
         self._record(record, {"path": str(source), **(info or {})})
         return sha256
@@ -156,6 +157,7 @@ class Face:
                 return sha256, size
             make_folders(self._files, self._files_folder, own=1)
             replace_file(self._files, target, (file.read(_COPY_CHUNK_BYTES, offset) for offset in chunks))
+            self._recorder.file_bytes += size
             return sha256, size
         finally:
             file.close()

@@ -1,10 +1,12 @@
 """What saving costs the run and what a kill would lose now, measured while it runs."""
 
 from collections import deque
-from time import perf_counter_ns
+from math import prod
 from typing import TYPE_CHECKING
 
 import msgspec
+
+from holdfast.records import CANONICAL_KINDS
 
 if TYPE_CHECKING:
     from holdfast.recording.recorder import Recorder
@@ -13,7 +15,11 @@ _KEPT_SAMPLES = 4096
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Milliseconds of an operation: median, 99th percentile and maximum; the first two over its last 4,096 times."""
+    """Milliseconds of an operation: median, 99th percentile and maximum; the first two over its last 4,096 times.
+
+    Percentiles are by nearest rank: the p-th is the smallest of the times that at least p % of all are not above (definition 1
+    of Hyndman and Fan, "Sample Quantiles in Statistical Packages", The American Statistician 50, 1996).
+    """
 
     count: int = 0
     p50: float = 0.0
@@ -22,14 +28,36 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What saving cost so far. cost_share: of the run's wall time since opening. lag_records: accepted, not yet flushed.
-    at_risk: what a kill would lose now, in words. full_in_seconds: until the disk is full at the pace so far."""
+    """What saving cost so far. lag_records: accepted, not yet flushed. unsynced_records: accepted, not yet synced.
+    at_risk: what a kill would lose now, in words. file_bytes: checkpoints' files and copied files of this attempt, less what
+    retention removed. full_in_seconds: until the disk is full, at the pace at which the log and these files have grown so far.
+
+    ns_per_record: the time a call that records takes, flushing and what power durability syncs included, over the new records
+    of the program; None before the first. What is matched in a replay, checkpoints and the beginning of the attempt are not
+    in it. Tokens on the short way are sampled: one in 61 in continuous mode, else the first after a flush.
+    flush_ms: in continuous mode what it took to append a record, else a batch; and the closes that flush() appends. The tokens
+    of continuous mode's short way are in it by their samples, which are their whole calls and stand for all of them; so its
+    max is that of those measured.
+    sync_ms: each sync of the log: of a segment's file when it is made, when records are synced, and in power durability when
+    room is taken and when the next one is begun; of the folder after a segment got its name; of what the attempt before left,
+    before anything is built on it. Those of checkpoints' files are in checkpoint_ms, which is copying the state and storing
+    what does not fit into a record; those of copied files, of the manifest and of folders that are made are in none.
+    stalls: flushes and syncs that took a second or longer, the first of each told by a notice (of the tokens of the short way,
+    those that are measured, and where room is taken for them); how often a full disk was waited for, or kept a batch in
+    memory; syncs that failed, so that records were repeated.
+    cost_share: all of that and everything else that the program waited for us, opening, replay, checkpoints and syncs too,
+    over its wall time since it began to open the session. The times of several threads are added up.
+
+    records_by_kind, bytes_by_kind: what this attempt appended to the log, bookkeeping included; records that wait to be
+    flushed are counted, their bytes are not yet. A line's close counts with its record; "segment" is the headers of segments.
+    """
 
     records: int
     bytes: int
+    file_bytes: int
     records_by_kind: dict[str, int]
     bytes_by_kind: dict[str, int]
-    ns_per_record: float
+    ns_per_record: float | None
     flush_ms: Latency
     sync_ms: Latency
     checkpoint_ms: Latency
@@ -66,40 +94,62 @@ class Samples(msgspec.Struct):
 
     def latency(self) -> Latency:
         """The samples as a Latency."""
-        if not self._kept:
-            return Latency()
-        ordered = sorted(self._kept)
-        return Latency(
-            self.count,
-            ordered[len(ordered) // 2] / 1e6,
-            ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)] / 1e6,
-            self.largest / 1e6,
-        )
+        return latency_of((self, self.count))
+
+
+def latency_of(*measured: tuple[Samples, int]) -> Latency:
+    """Several samples as one Latency: those of a pair stand for so many times, each for as many as the others."""
+    kept = [(list(samples._kept), count) for samples, count in measured if samples.count and count > 0]
+    whole = prod(len(times) for times, _ in kept)
+    weighted = sorted((ns, count * (whole // len(times))) for times, count in kept for ns in times)
+    return Latency(
+        sum(count for _, count in measured),
+        _nearest_rank(weighted, 50) / 1e6,
+        _nearest_rank(weighted, 99) / 1e6,
+        max((samples.largest for samples, _ in measured), default=0) / 1e6,
+    )
+
+
+def _nearest_rank(weighted: list[tuple[int, int]], percent: int) -> int:
+    """The first time at which the weights reach so many percent of all."""
+    left = sum(weight for _, weight in weighted) * percent
+    for ns, weight in weighted:
+        left -= weight * 100
+        if left <= 0:
+            return ns
+    return 0
 
 
 def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_bytes: int) -> Health:
-    """The health of a recorder that began at perf_counter_ns() = began_ns."""
+    """The health of a recorder that began when its timer said began_ns."""
     records, sizes = recorder.counts()
     count, size = sum(records.values()), sum(sizes.values())
-    spent = recorder.spent_ns + int(recorder.samples.mean * recorder.short_count)
-    elapsed = max(1, perf_counter_ns() - began_ns)
+    short, mean = recorder.short_count, recorder.samples.mean
+    own = sum(records.get(kind, 0) for kind in CANONICAL_KINDS)
+    if not recorder.samples.count and not recorder.buffers:
+        own -= short  # of the few tokens before the first sample nothing is known
+    spent = recorder.spent_ns + checkpoints.total + mean * short
+    elapsed = max(1, recorder.timer_ns() - began_ns)
     marks = recorder.watermarks
-    pace = size / (elapsed / 1e9)
+    taken = recorder.bytes_taken
     return Health(
         records=count,
         bytes=size,
+        file_bytes=recorder.file_bytes,
         records_by_kind=records,
         bytes_by_kind=sizes,
-        ns_per_record=spent / count if count else 0.0,
-        flush_ms=recorder.flushes.latency(),
+        ns_per_record=(recorder.records_ns + mean * short) / own if own > 0 else None,
+        flush_ms=recorder.flushes.latency()
+        if recorder.buffers
+        else latency_of((recorder.flushes, recorder.flushes.count), (recorder.samples, short)),
         sync_ms=recorder.syncs.latency(),
         checkpoint_ms=checkpoints.latency(),
         lag_records=marks.accepted - marks.flushed,
-        unsynced_records=marks.flushed - marks.synced,
-        cost_share=(spent + checkpoints.total) / elapsed,
+        unsynced_records=marks.accepted - marks.synced,
+        cost_share=spent / elapsed,
         at_risk=_at_risk(recorder),
         free_bytes=free_bytes,
-        full_in_seconds=free_bytes / pace if pace > 0 else None,
+        full_in_seconds=free_bytes * (elapsed / 1e9) / taken if taken > 0 else None,
         hook_failures=sum(failure.count for failure in recorder.bus.failures.values()),
         stalls=recorder.stalls,
     )

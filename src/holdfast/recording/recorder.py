@@ -8,8 +8,9 @@ import time
 from _thread import get_ident
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from time import perf_counter_ns
-from typing import Any, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar
 
 import msgspec
 
@@ -23,6 +24,8 @@ from holdfast.records import Once, Record, Token, encode_record
 from holdfast.storage.lines import MAX_LINE_BYTES, largest_field
 from holdfast.storage.log import LogWriter, run_sync
 
+STALL_NS = 10**9
+"""A flush or a sync that takes as long is a stall: it is counted, and the first one told."""
 _FULL_WAIT_SECONDS = 0.5
 _TURN_SECONDS = 1.0  # until a thread looks again whose turn it is: the one it waits for may have been interrupted
 _TOKEN_SECONDS = 50e-6  # between two looks whether the opening thread is through with its token
@@ -88,9 +91,11 @@ class Recorder:
         matcher: Matcher | None = None,
         position: int = 0,
         clock_ns: Callable[[], int] = time.time_ns,
+        timer_ns: Callable[[], int] = perf_counter_ns,
         wait: Callable[[float], object] | None = None,
     ) -> None:
         self.log, self.policy, self.clock_ns = log, policy, clock_ns
+        self.timer_ns = timer_ns  # of everything measured, and of what comes after some time; it never goes backwards
         self.matcher = matcher if matcher is not None and matcher.remaining else None
         self.bus = Bus(notice)
         self.top = True  # whether the program is outside every loop and step
@@ -100,8 +105,14 @@ class Recorder:
         self.capturing = 0  # the thread that is copying state, or bringing it back, which must not record
         self._captured_by: str | None = None
         self.matched = self.stalls = 0
+        self._stalls_told: set[str] = set()
+        self.file_bytes = 0  # of files beside the log: added by this attempt, less what it removed
+        self._left_bytes = 0  # of the log before a fork
         self.samples, self.flushes, self.syncs = Samples(), Samples(), Samples()
-        self.spent_ns = 0  # in everything but the short way, which is sampled
+        self.spent_ns = 0  # in everything but the short way, which is sampled; of it:
+        self.records_ns = 0  # in records that are new, and in flushing them
+        self._opening_ns = 0  # in the first records of the attempt, which are none of the program's
+        self.sampling: int | None = None  # while a token of the short way is measured: the time of it that is counted already
         self._on_begin, self._on_divergence, self._notice = on_begin, on_divergence, notice
         self._wait = wait or threading.Event().wait
         self.lock, self._sync_turn = threading.RLock(), threading.Condition()
@@ -117,12 +128,13 @@ class Recorder:
         self._last_matched = position
         self._kinds: dict[str, list[int]] = {}  # count and bytes, of all but the short way's tokens
         self.buffer: list[Record | tuple[Any, ...]] = []
-        self._flushing: tuple[int, int] | None = None
+        self._flushing: tuple[int, int, int] | None = None  # n and bytes before it, records in it
         self._seen: object = None
-        self._buffered_bytes = self._buffered_emissions = 0
+        self._buffered_bytes = self._buffered_emissions = self._buffered_others = 0  # others: no tokens
         self.phase: str | None = None
         self.names: set[str] = set()  # keys of meta that the short ways know
         self._is_power = policy.durability == "power"
+        log.watch = self._watch
         self.gate = 0
         self.token: TokenFunction
         self._choose_short_way()
@@ -133,9 +145,9 @@ class Recorder:
     def record(self, record: Record, followers: Callable[[int], list[Record]] | None = None) -> None:
         """Take a record. With `followers` it is the first of a group that stands or falls together: they are made from the
         record's n, and appended alone where the record itself is matched."""
-        began = perf_counter_ns()
         if self.before_next is not None and self.is_owner() and self.busy != get_ident():
             self.before_next()
+        began, opening_ns = self.timer_ns(), self._opening_ns
         self._place(record)
         with self.lock:
             if self.busy == get_ident():  # a signal handler, in the middle of another record: this one goes right behind that
@@ -144,15 +156,20 @@ class Recorder:
             replayed = self._alone(lambda: self._take(record, followers))
         if self._is_power and self.log.synced < self.log.n:
             self._sync()
-        self.spent_ns += perf_counter_ns() - began
+        took = self.timer_ns() - began
+        self.spent_ns += took
+        if not replayed:
+            self.records_ns += took - (self._opening_ns - opening_ns)
         if not self.bus.is_empty:
             self.bus.publish(record, replayed=replayed)
 
     def append_group(self, records: list[Record]) -> None:
         """Append bookkeeping that stands or falls together, behind everything accepted; synced in power durability."""
+        began = self.timer_ns()
         self._do_alone(lambda: self.write_group(records))
         if self._is_power:
             self._sync()
+        self.spend(began)
 
     def write_group(self, records: list[Record]) -> None:
         """append_group for who is called by the recorder itself, in the middle of a record."""
@@ -163,20 +180,22 @@ class Recorder:
         self.flush_buffer()
         for record in records:
             record.ts = record.ts or self.now()
-        before = self.log.bytes_appended
-        self._write(lambda: self.log.append_group(records))
-        share = (self.log.bytes_appended - before) // len(records)
-        for record in records:
-            self._count(record, share)
+        before, lines = self.log.line_bytes, list[bytes]()
+        self._write(lambda: lines.extend(self.log.append_group(records)))
+        self._count_lines(records, lines, before)
 
     def flush(self, level: str = "flushed") -> None:
         """Return when everything accepted is "flushed" or "synced"; raise where it cannot be."""
         if level not in ("flushed", "synced"):
             what = "no mirror of that name is attached" if level.startswith("copied:") else "there is no such level"
             raise InvalidSetting(f"flush({level!r}): {what}; the levels are flushed and synced")
+        began = self.timer_ns()
         self._do_alone(self._flush_and_close_lines)
+        self.spend(began, is_flush=True)
         if level == "synced" or self._is_power:
+            began = self.timer_ns()
             self._sync()
+            self.spend(began)
 
     def flush_if_aged(self) -> None:
         """Flush the buffer if its oldest record was there at the last call of this already; for batch mode's timer."""
@@ -186,8 +205,10 @@ class Recorder:
             return
         if self.ended is not None or self.failure is not None:
             return
+        began = self.timer_ns()
         try:
             self._do_alone(self.flush_buffer)
+            self.records_ns += self.timer_ns() - began  # not spent_ns: the program does not wait
             if self._is_power:
                 self._sync()
         except HoldfastError as error:
@@ -227,7 +248,9 @@ class Recorder:
 
     def flush_accepted(self) -> None:
         """Flush the buffer, in any mode."""
+        began = self.timer_ns()
         self._do_alone(self.flush_buffer)
+        self.spend(began, is_flush=True)
 
     def change_policy(self, policy: SavePolicy) -> None:
         """Go on by another policy of the same mode and durability."""
@@ -285,19 +308,38 @@ class Recorder:
 
     def flush_full_buffer(self) -> None:
         """Flush after the short way filled the buffer; what it cannot write stays accepted, and the next call raises."""
-        began = perf_counter_ns()
+        began = self.timer_ns()
         with self.lock:
             if self.busy == get_ident():
                 return  # a signal handler; the record it interrupted sees to the buffer
             self._alone(self._flush_or_keep)
         if self._is_power and self.log.synced < self.log.n:
             self._sync()
-        self.spent_ns += perf_counter_ns() - began
+        if self.sampling is not None:
+            self.sampling += self.timer_ns() - began
+        self.spend(began, is_flush=True)
+
+    def spend(self, began: int, *, is_flush: bool = False) -> None:
+        """Count the time since the timer said `began` as spent on saving. is_flush: on the records that waited for it."""
+        took = self.timer_ns() - began
+        self.spent_ns += took
+        if is_flush and self.buffers:
+            self.records_ns += took
+
+    def take_sample(self, took: int, stalls: int) -> None:
+        """A token of this thread was measured, of which `sampling` tells; it counts where it was on the short way all the time,
+        and without what it flushed. stalls: how many there had been before it."""
+        if self.sampling is not None:
+            self.samples.add(max(0, took - self.sampling))
+        self.sampling = None
+        if not self.buffers:
+            self._look_for_stall("flush", took, stalls)
 
     def continue_in(self, log: LogWriter) -> None:
         """Go on in another log, in which an attempt of this process has begun already."""
         self.log.release()
-        self.log = log
+        self._left_bytes += self.log.bytes_appended
+        self.log, log.watch = log, self._watch
         self._first, self._behind = log.n, None
         self._kinds.clear()
 
@@ -374,7 +416,7 @@ class Recorder:
     @property
     def short_count(self) -> int:
         """Tokens that took the short way."""
-        others = sum(count for count, _ in self._kinds.values())
+        others = sum(count for count, _ in list(self._kinds.values()))
         return 0 if self._first is None else max(0, self.log.n - self._first - others - self.log.marks + len(self.buffer))
 
     @property
@@ -382,14 +424,25 @@ class Recorder:
         """Whether this attempt has recorded something new."""
         return self._first is not None
 
+    @property
+    def bytes_taken(self) -> int:
+        """Bytes that this attempt has taken of the disk: the log's, and those of other files."""
+        return self._left_bytes + self.log.bytes_appended + self.file_bytes
+
     def counts(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Records and bytes of this attempt by kind, matched ones left out."""
-        records = {kind: count for kind, (count, _) in self._kinds.items()}
-        sizes = {kind: size for kind, (_, size) in self._kinds.items()}
+        """Records and bytes of this attempt by kind, matched ones left out; "segment" is the headers' bytes. Tokens have what
+        all others leave of the bytes appended: the short ways count none."""
+        counted, log = list(self._kinds.items()), self.log
+        records = {kind: count for kind, (count, _) in counted}
+        sizes = {kind: size for kind, (_, size) in counted}
         if self._first is not None:
             records["token"] = records.get("token", 0) + self.short_count
-            sizes["token"] = sizes.get("token", 0) + max(0, self.log.bytes_appended - sum(sizes.values()))
-        return {kind: count for kind, count in records.items() if count}, sizes
+            records["flushed"], sizes["flushed"], sizes["segment"] = log.marks, log.mark_bytes, log.header_bytes
+            for kind, dropped in list(log.closes_dropped.items()):
+                sizes[kind] = sizes.get(kind, 0) - dropped
+            sizes["token"] = 0
+            sizes["token"] = max(0, log.bytes_appended - sum(sizes.values()))
+        return {kind: count for kind, count in records.items() if count}, {kind: size for kind, size in sizes.items() if size}
 
     # How it is done ------------------------------------------------------------------------------------------------------
 
@@ -458,9 +511,9 @@ class Recorder:
             if self.buffers:
                 self._accept(record)
             else:
-                before = self.log.bytes_appended
+                before = self.log.line_bytes
                 self._write(lambda: self.log.append(record))
-                self._count(record, self.log.bytes_appended - before)
+                self._count(record, self.log.line_bytes - before)
         if not replayed and self.matcher is not None:
             self._last_matched = self.log.n + len(self.buffer)
         return replayed
@@ -484,12 +537,14 @@ class Recorder:
         if self._first is None:
             if self._behind is None:
                 self._behind = self.log.n
-            n = self._behind
+            n, began = self._behind, self.timer_ns()
             for record in self._on_begin()[self.log.n - n :]:  # all of them, but where an interrupt came in between
                 record.ts = self.now()
+                before = self.log.line_bytes
                 self._write(lambda record=record: self.log.append_batch([record]))  # type: ignore[misc]  # bound at once
-                self._count(record, 0)
+                self._count(record, self.log.line_bytes - before)
             self._first = n
+            self._opening_ns += self.timer_ns() - began
             self.open_gate()
 
     def _accept(self, record: Record) -> None:
@@ -506,10 +561,12 @@ class Recorder:
             self.phase = phase
         if type(record) is Once:  # flushed before its caller goes on, in every mode
             self.flush_buffer()
+            before = self.log.line_bytes
             self._write(lambda: self.log.append_batch([record]))
-            self._count(record, size)
+            self._count(record, self.log.line_bytes - before)
             return
-        kind = self._count(record, size)
+        kind = self._count(record, 0)  # its bytes follow when it is flushed
+        self._buffered_others += kind != "token"
         self._buffered_bytes += size
         self._buffered_emissions += kind == "emission"
         self.buffer.append(record)
@@ -527,7 +584,7 @@ class Recorder:
     def _flush_and_close_lines(self) -> None:
         self.raise_stopped()
         self.flush_buffer()
-        if self._first is not None:
+        if self._first is not None and not self.log.ends_closed():
             self._write(lambda: self.log.close_lines(self.now()))
 
     def _close_log(self, record: Record, error: HoldfastError) -> None:
@@ -536,8 +593,10 @@ class Recorder:
         record.ts = self.now()
         try:
             if self._first is not None or self.log.has_begun:  # else there is nothing to close
+                before = self.log.line_bytes
                 self._write(lambda: self.log.close(record))
-                self._count(record, 0)
+                if self.log.line_bytes > before:
+                    self._count(record, self.log.line_bytes - before)
         finally:
             self.gate, self.ended = 0, error  # before another thread's record comes to its turn
 
@@ -556,28 +615,32 @@ class Recorder:
         self.raise_stopped()
         buffer = self.buffer
         if self._flushing is not None:  # interrupted: between the write and what follows it, or before
-            n, count = self._flushing
+            n, before, count = self._flushing
             self._flushing = None
             if self.log.settle()[0] > n:
+                done = [entry for entry in buffer[:count] if isinstance(entry, Record)]
+                self._count_lines(done, [*map(encode_record, done)], before if len(done) == count else None, 0)
                 del buffer[:count]
         if not buffer:
             return
         self.begin()
-        taken = buffer[:]  # other threads may append meanwhile
-        self._flushing = (self.log.n, len(taken))
+        taken, lines = buffer[:], list[bytes]()  # other threads may append meanwhile
+        self._flushing = (self.log.n, before := self.log.line_bytes, len(taken))
         try:
             records = [Token(0, *entry) if isinstance(entry, tuple) else entry for entry in taken]
-            self._write(lambda: self.log.append_batch(records))
+            self._write(lambda: lines.append(self.log.append_batch(records)))
         except UnicodeEncodeError:  # before anything was written
             exact = [exact_token_of(entry) if isinstance(entry, tuple) else entry for entry in taken]
-            self._write(lambda: self.log.append_batch(exact))
+            self._write(lambda: lines.append(self.log.append_batch(exact)))
         del buffer[: len(taken)]
         self._flushing = None
-        self._buffered_bytes = self._buffered_emissions = 0
+        if self._buffered_others:
+            self._count_lines(records, lines[0].split(b"\n"), before, 0)
+        self._buffered_bytes = self._buffered_emissions = self._buffered_others = 0
 
     def _write(self, write: Callable[[], object]) -> None:
         """Do a write of the log, timed; a full disk is waited for where the policy says so, another failure stays."""
-        began = perf_counter_ns()
+        began, stalls = self.timer_ns(), self.stalls
         waited = False
         while True:
             try:
@@ -591,7 +654,35 @@ class Recorder:
                     self._notice(f"waiting for space: {error.path}: {error.reason}; nothing accepted is lost")
                 waited = True
                 self._wait(_FULL_WAIT_SECONDS)
-        self.flushes.add(perf_counter_ns() - began)
+        took = self.timer_ns() - began
+        self.flushes.add(took)
+        self._look_for_stall("flush", took, stalls)
+
+    def _watch(self, what: Literal["sync", "room"], path: Path, act: Callable[[], None]) -> None:
+        """Carry out what the log may have to wait for, measured; also where a token on the short way waits and is no sample."""
+        began, stalls = self.timer_ns(), self.stalls
+        try:
+            act()
+        finally:
+            took = self.timer_ns() - began
+            if what == "sync":
+                self.syncs.add(took)
+            else:
+                self.flushes.largest = max(self.flushes.largest, took)
+        self._look_for_stall("sync" if what == "sync" else "flush", took, stalls, f" of {path}")
+
+    def _look_for_stall(self, what: Literal["flush", "sync"], took: int, stalls: int, where: str = "") -> None:
+        """Count what took too long, and tell the first of its kind; not if what it waited for was counted since there were so
+        many stalls."""
+        if took < STALL_NS or self.stalls > stalls:
+            return
+        self.stalls += 1
+        if what not in self._stalls_told:
+            self._stalls_told.add(what)
+            self._notice(
+                f"a {what}{where} took {took / 1e9:.1f} s: the disk is slow, and saving waits for it. Nothing accepted is "
+                "lost; further ones are counted, not told (run.health().stalls)"
+            )
 
     def _sync(self) -> None:
         """Sync everything flushed. One thread does it for all that wait; those that come meanwhile share the next one."""
@@ -626,13 +717,11 @@ class Recorder:
             begun = self._alone(lambda: self._log_call(lambda: self.log.begin_sync(self.now())))
         if begun is None:
             return
-        began = perf_counter_ns()
         try:
             failed = run_sync(begun)
         except BaseException:
             self.log.cancel_sync(begun)
             raise
-        self.syncs.add(perf_counter_ns() - began)
         if failed is not None:
             self.stalls += 1
             self._notice(f"a sync of {failed[0].path} failed ({failed[1].strerror}); its records are being repeated")
@@ -655,6 +744,16 @@ class Recorder:
         counted[0] += count
         counted[1] += size
         return kind
+
+    def _count_lines(self, records: list[Record], lines: list[bytes], before: int | None, count: int = 1) -> None:
+        """Count records by the lines they became, the close with the last one. before: the log's line_bytes before them; None
+        where that close is not theirs. count: 0 for records that are counted already, and only their bytes are not."""
+        sizes = [len(line) + 1 for line in lines]
+        if before is not None:
+            sizes[-1] += self.log.line_bytes - before - sum(sizes)
+        for record, size in zip(records, sizes, strict=True):
+            if count or type(record) is not Token:
+                self._count(record, size, count)
 
     def raise_stopped(self) -> None:
         """Raise what ended recording, if something did."""

@@ -2,7 +2,6 @@
 
 from _thread import get_ident
 from collections.abc import Mapping
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, Protocol
 
 from holdfast.errors import WriteFailed
@@ -171,10 +170,12 @@ def _learn(names: set[str], meta: object) -> None:
 def _long_way(recorder: "Recorder", text: str | int | bytes, *fields: Any) -> None:
     """A token with everything checked; or, where a sample is due, the short way, measured."""
     z, phase, tier, source, meta, info = fields
-    if recorder.gate == SAMPLE_NEXT and recorder.reopen_gate():
-        began = perf_counter_ns()
+    if recorder.gate == SAMPLE_NEXT and text.__class__ is str and info is None and recorder.reopen_gate():
+        recorder.sampling, stalls, began = 0, recorder.stalls, recorder.timer_ns()
         recorder.token(text, z=z, phase=phase, tier=tier, source=source, meta=meta, info=info)
-        recorder.samples.add(perf_counter_ns() - began)
+        recorder.take_sample(recorder.timer_ns() - began, stalls)
     else:
+        if recorder.sampling is not None and recorder.is_owner():
+            recorder.sampling = None  # this one was to be measured, and is none of the short way
         _learn(recorder.names, meta)
         recorder.record(token_record(text, z, phase, tier, source, meta, info, snapshot=recorder.buffers))

@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any, get_args
 
 from holdfast import codec
@@ -150,6 +151,7 @@ class _Opening:
         tracked: Tracked,
     ) -> None:
         self._files, self._root, self._policy, self._opened = files, root, policy, opened
+        self._began_ns = perf_counter_ns()
         self._notices: list[str] = []
         self._folder = self._make_folder(name)
         try:
@@ -219,6 +221,7 @@ class _Opening:
             on_closed=self._closed,
             checkpoint_at=lambda n: _checkpoint_at(reader, n),
             kept_checkpoints=lambda: _kept_checkpoints(self._files, self._folder),
+            began_ns=self._began_ns,
         )
         return Run(parts, self._notices, self._notice)
 

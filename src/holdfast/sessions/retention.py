@@ -49,6 +49,12 @@ def deletable_folders(gone: Iterable[Checkpoint], kept: Iterable[Checkpoint]) ->
     return folders_of(gone) - folders_of(kept)
 
 
+def bytes_in(folders: Collection[str], checkpoints: Iterable[Checkpoint]) -> int:
+    """Bytes of the files in those folders that checkpoints refer to, each counted once."""
+    sizes = {stored.name: stored.size for record in checkpoints for stored in record.files}
+    return sum(size for name, size in sizes.items() if name.partition("/")[0] in folders)
+
+
 def folders_of(checkpoints: Iterable[Checkpoint]) -> set[str]:
     """Folders that checkpoints refer to."""
     return {stored.name.partition("/")[0] for record in checkpoints for stored in record.files}

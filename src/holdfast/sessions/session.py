@@ -1,7 +1,6 @@
 """A session that is open: what a program holds on to while it runs."""
 
 import operator
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter_ns
@@ -33,7 +32,7 @@ from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.preemption import Preemption
 from holdfast.sessions.program import Program
 from holdfast.sessions.resume import Expectations, ResumePoint
-from holdfast.sessions.retention import Retention, deletable_folders, folders_of
+from holdfast.sessions.retention import Retention, bytes_in, deletable_folders, folders_of
 
 OnDivergence = Literal["supersede", "raise", "fork"]
 _SHOWN_CHARACTERS = 2000
@@ -65,6 +64,8 @@ class Parts(msgspec.Struct):
     on_closed: Callable[["Run", Closed], None]
     checkpoint_at: Callable[[int], Checkpoint | None]
     kept_checkpoints: Callable[[], tuple[list[Checkpoint], set[int]]]
+    began_ns: int
+    """When opening began, by perf_counter_ns."""
 
 
 class Run(Face):
@@ -95,12 +96,14 @@ class Run(Face):
         self._newest: Checkpoint | None = None
         self._left: Checkpoint | None = None  # of a loop that was left, to be recorded once the program goes on
         self._checkpoint_times = Samples()
-        self._began = self._last_checkpoint = time.monotonic()
-        self._began_ns = perf_counter_ns()
+        self._began = self._last_checkpoint = self._seconds()
         self._is_closed = self._has_forked = self._has_told_of_lost_state = False
         self._preemption = Preemption(lambda: bool(self._program.place), notice)
         policy = parts.recorder.policy
         self._flusher = Flusher(parts.recorder, policy.seconds) if policy.save_mode == "batch" else None
+        opening_ns = perf_counter_ns() - parts.began_ns
+        parts.recorder.spent_ns += opening_ns
+        self._began_ns = parts.recorder.timer_ns() - opening_ns
 
     # What it is -----------------------------------------------------------------------------------------------------
 
@@ -153,7 +156,8 @@ class Run(Face):
         return self._recorder.on(kind, hook)
 
     def set_interval(self, *, tokens: int | None = None, emissions: int | None = None, checkpoint: float | None = None) -> None:
-        """Change when batch mode flushes (records of a kind), and the seconds between time-driven checkpoints."""
+        """Change when batch mode flushes (records of a kind), and the seconds between time-driven checkpoints; from the next
+        record or end of a step on."""
         given = {"tokens": tokens, "emissions": emissions, "checkpoint": checkpoint}
         changed = {key: value for key, value in given.items() if value is not None}
         policy = msgspec.structs.replace(self._recorder.policy, **changed)
@@ -190,8 +194,7 @@ class Run(Face):
         if start is None:
             return
         is_left = True
-        if every is None and seconds is None:
-            seconds = self._recorder.policy.checkpoint
+        is_by_policy = every is None and seconds is None
         try:
             step = start
             while n is None or step < n:
@@ -201,6 +204,8 @@ class Run(Face):
                 yield step
                 step += 1
                 self._program.loops[key] = Loop(key=key, next=step, length=n)
+                if is_by_policy:
+                    seconds = self._recorder.policy.checkpoint  # asked anew: set_interval may have changed it
                 self._boundary(key, is_due=bool(every) and step % (every or 1) == 0, seconds=seconds, is_last=step == n)
             is_left = False
         finally:
@@ -408,7 +413,7 @@ class Run(Face):
             self._take_checkpoint(key, name or None)
         if not is_last:
             self._note_that_time_is_up()
-        is_late = seconds is not None and time.monotonic() - self._last_checkpoint >= seconds
+        is_late = seconds is not None and self._seconds() - self._last_checkpoint >= seconds
         if not names and (is_due or is_late or is_last or self._preemption.requested):
             self._take_checkpoint(key, None)
         if is_last and self._newest is not None:
@@ -417,7 +422,7 @@ class Run(Face):
 
     def _note_that_time_is_up(self) -> None:
         limit = self._parts.settings.max_seconds
-        if limit is not None and time.monotonic() - self._began >= limit:
+        if limit is not None and self._seconds() - self._began >= limit:
             self._preemption.requested = self._preemption.requested or f"max_seconds={limit:g}"
 
     def _stop_if_asked(self) -> None:
@@ -439,14 +444,16 @@ class Run(Face):
         self._checkpoint_taken()
 
     def _copy_state(self) -> dict[str, Any]:
-        began = perf_counter_ns()
+        began = self._recorder.timer_ns()
         try:
             self._recorder.capture("state_dict")
-            return self._parts.store.store(self._parts.tracked.copy_state)
+            stored = self._parts.store.store(self._parts.tracked.copy_state)
+            self._recorder.file_bytes += stored["size"] if "folder" in stored else 0
+            return stored
         finally:
             self._recorder.capturing = 0  # first: an interrupt may come with the call
             self._recorder.capture(None)
-            self._checkpoint_times.add(perf_counter_ns() - began)
+            self._checkpoint_times.add(self._recorder.timer_ns() - began)
 
     def _checkpoint_record(self, stored: dict[str, Any], at: str | None, name: str | None, position: int) -> Checkpoint:
         with self._recorder.lock:
@@ -465,7 +472,7 @@ class Run(Face):
 
     def _checkpoint_taken(self) -> None:
         """Release what is kept no longer: the record first, then the files."""
-        self._last_checkpoint = time.monotonic()
+        self._last_checkpoint = self._seconds()
         retention = self._parts.settings.retention
         if retention.keep_last is None:
             return
@@ -480,14 +487,20 @@ class Run(Face):
             self._recorder.append_group([Released(checkpoints=[record.n for record in gone], reason="retention")])
             self._recorder.flush("synced")  # else a power loss could bring back a checkpoint without its files
             folders = deletable_folders(gone, self._kept)
-            self._remove_files(lambda store: store.remove(folders))
+            if self._remove_files(lambda store: store.remove(folders)):
+                self._recorder.file_bytes -= bytes_in(folders, gone)
 
-    def _remove_files(self, remove: Callable[[CheckpointStore], None]) -> None:
-        """Remove files of released checkpoints. Where that fails they only take space, and the next attempt tries again."""
+    def _remove_files(self, remove: Callable[[CheckpointStore], None]) -> bool:
+        """Remove files of released checkpoints. Where that fails (False) they only take space; the next attempt tries again."""
+        began = self._recorder.timer_ns()
         try:
             remove(self._parts.store)
         except OSError as error:
             self._notice(f"files of a released checkpoint could not be removed: {error}; the next attempt tries again")
+            return False
+        finally:
+            self._recorder.spend(began)
+        return True
 
     def _restore(self) -> None:
         """Give everything tracked the state of the checkpoint that the run goes on from."""
@@ -529,6 +542,10 @@ class Run(Face):
         if missing and "track" not in self._parts.settings.allow_change:
             remedy = 'pass the same track=, or allow_change=("track",) where that is meant, or use another name'
             raise SettingsDiffer(self.name, missing, remedy)
+
+    def _seconds(self) -> float:
+        """Now, by the timer that checkpoints and max_seconds go by."""
+        return self._recorder.timer_ns() / 1e9
 
     def _need_program_thread(self, what: str) -> None:
         if not self._recorder.is_owner():

@@ -1,5 +1,6 @@
 """The append end of one writer's log: numbers, lines, closes, segments, syncs."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -11,6 +12,7 @@ from holdfast.errors import Corrupted, DiskFull, InvalidValue, WriteFailed
 from holdfast.records import Checkpoint, Flushed, Record, Superseded, encode_into, encode_lines, encode_record
 from holdfast.storage.files import Files, failure, make_folders, replace_file
 from holdfast.storage.lines import (
+    CLOSE_BYTES,
     FORMAT_VERSION,
     MAX_LINE_BYTES,
     Header,
@@ -25,7 +27,7 @@ from holdfast.storage.lines import (
     strip_close,
 )
 from holdfast.storage.recovery import Past, segment_path
-from holdfast.storage.segments import Segment
+from holdfast.storage.segments import Segment, Watch, unwatched
 
 MAX_SEGMENT_BYTES = 64 << 20
 _CLOSE_EVERY = 64  # lines that go through the map
@@ -85,10 +87,12 @@ class LogWriter:
         self._pending: Tail = self._tail  # what the tail is about to become; the same object between two appends
         self._synced: Tail = (0, 0, Closing(0, 0, 0), None, 0)
         self._full: list[Segment] = []  # rolled segments that still have to be synced or closed
-        self._bytes_before = 0
+        self._bytes_before = self._lines_before = 0  # of the segments before the one at the tail
+        self.closes_dropped: Counter[str] = Counter()  # kind → bytes of closes that its lines lost when they were repeated
         self._line = bytearray()  # the one being appended
-        self.marks = 0  # `flushed` records
+        self.marks = self.mark_bytes = 0  # `flushed` records
         self.failure: WriteFailed | None = None
+        self.watch: Watch = unwatched  # of segments that are made from then on
 
     @property
     def n(self) -> int:
@@ -114,6 +118,17 @@ class LogWriter:
     def bytes_appended(self) -> int:
         """Bytes of this attempt, headers and closes included."""
         return self._bytes_before + self._tail[1]
+
+    @property
+    def line_bytes(self) -> int:
+        """Bytes of all lines of this attempt as they were first appended: closes included, headers not."""
+        tail = self._tail
+        return self._lines_before + tail[1] - (tail[3].header_end if tail[3] is not None else 0)
+
+    @property
+    def header_bytes(self) -> int:
+        """Bytes of this attempt's headers."""
+        return self.bytes_appended + self.closes_dropped.total() - self.line_bytes
 
     def append(self, record: Record) -> int:
         """Give a canonical record its number, append its line, and return the number. After DiskFull and InvalidValue
@@ -150,25 +165,38 @@ class LogWriter:
         self._tail = after
         return n
 
-    def append_batch(self, records: Sequence[Record]) -> None:
-        """Append many records with one write and one close. After a kill, those before the tear count."""
-        if records:
-            chain = self._number(records)
-            self._append_lines([encode_lines(records)[:-1]], len(records), chain)
+    def append_batch(self, records: Sequence[Record]) -> bytes:
+        """Append many records with one write and one close. After a kill, those before the tear count. Returns their lines,
+        without that close."""
+        if not records:
+            return b""
+        chain = self._number(records)
+        lines = encode_lines(records)[:-1]
+        self._append_lines([lines], len(records), chain)
+        return lines
 
-    def append_group(self, records: Sequence[Record]) -> None:
-        """Append records that stand or fall together, with one close."""
-        if records:
-            chain = self._number(records)
-            lines = [encode_record(record) for record in records]
-            self._append_lines([*map(join_line, lines[:-1]), lines[-1]], len(lines), chain)
+    def append_group(self, records: Sequence[Record]) -> list[bytes]:
+        """Append records that stand or fall together, with one close. Returns their lines, without that close."""
+        if not records:
+            return []
+        chain = self._number(records)
+        lines = [encode_record(record) for record in records]
+        lines = [*map(join_line, lines[:-1]), lines[-1]]
+        self._append_lines(lines, len(lines), chain)
+        return lines
+
+    def ends_closed(self) -> bool:
+        """Whether the last line carries a close."""
+        tail = self.settle()
+        return tail[0] == tail[2].n
 
     def close_lines(self, ts: int) -> None:
         """Make sure that the last line carries a close, by a `flushed` record where it does not."""
-        tail = self.settle()
-        if tail[0] != tail[2].n:
+        if not self.ends_closed():
+            before = self.line_bytes
             self.append_batch([Flushed(ts=ts)])
             self.marks += 1
+            self.mark_bytes += self.line_bytes - before
 
     def sync(self, ts: int) -> None:
         """Sync everything appended. Raises WriteFailed, for good, where that fails twice (see end_sync)."""
@@ -245,7 +273,7 @@ class LogWriter:
         n = self.settle()[0]
         segments = [*self._full, *([self._tail[3]] if self._tail[3] else [])]
         self._full = []
-        self._bytes_before += self._tail[1]
+        self._bytes_before, self._lines_before = self._bytes_before + self._tail[1], self.line_bytes
         self._pending = self._tail = (n, 0, self._tail[2], None, self._tail[4])
         for segment in segments:
             segment.close()
@@ -352,11 +380,11 @@ class LogWriter:
             if extent.header.attempt == past.attempts:
                 file = self._files.open(extent.path)
                 try:
-                    file.sync()
+                    self.watch("sync", extent.path, file.sync)
                 finally:
                     file.close()
         if past.extents:
-            self._files.sync_folder(self._folder)
+            self.watch("sync", self._folder, lambda: self._files.sync_folder(self._folder))
 
     def _begin(self) -> Segment:
         """Open this attempt's first segment. What its header builds on is synced first."""
@@ -388,6 +416,7 @@ class LogWriter:
         number = full.header.segment
         segment = self._next_segment(number + 1, n, Predecessor(number, pos, n, f"{closing.crc:08x}"))
         self._bytes_before += pos
+        self._lines_before += pos - full.header_end
         if self._is_power:
             self._synced = self._tail
         return segment
@@ -411,7 +440,7 @@ class LogWriter:
             block, crc = close_line(block, crc)
             block += b"\n"
         path = segment_path(self._folder, number)
-        segment = Segment(path, header, use_map=self._use_map, presync=self._is_power, content=block)
+        segment = Segment(path, header, use_map=self._use_map, presync=self._is_power, content=block, watch=self.watch)
         end = segment.header_end + len(block)
         self._pending = after = (n + count, end, Closing(crc, end, n + count), segment, self._tail[4])
         try:
@@ -442,12 +471,14 @@ class LogWriter:
         """Repeat everything since the last sync in a new segment, as the kernel may have dropped it here."""
         since = self._synced if self._synced[3] is segment else _start_of(segment)
         try:
-            lines = _read_back(segment, since, self._tail)
+            lines, closes = _read_back(segment, since, self._tail)
             n, pos, closing, _, _ = since
             number = segment.header.segment
             prev = Predecessor(number, pos, n, f"{closing.crc:08x}")
             self._next_segment(number + 1, n, prev, b"\n".join(lines), len(lines))
             self._bytes_before += pos
+            self._lines_before += pos - segment.header_end + closes.total()
+            self.closes_dropped.update(closes)
             self._synced = self._tail
             if segment in self._full:
                 self._full.remove(segment)
@@ -480,13 +511,20 @@ def _start_of(segment: Segment) -> Tail:
     return (n, segment.header_end, Closing(segment.header_crc, segment.header_end, n), segment, 0)
 
 
-def _read_back(segment: Segment, since: Tail, tail: Tail) -> list[bytes]:
-    """The lines between two tails of one segment, without closes; raises Corrupted where they are not what was written."""
+def _read_back(segment: Segment, since: Tail, tail: Tail) -> tuple[list[bytes], Counter[str]]:
+    """The lines between two tails of one segment, without closes, and by kind the bytes fewer that they are than before, once
+    the last one is closed; raises Corrupted where they are not what was written."""
     data = segment.read(since[1], tail[1])
     if not all(close.good for close in read_closes(data, 0, since[2].crc)):
         raise Corrupted(segment.path, since[1], "what was written since the last sync cannot be read back")
     lines = data.split(b"\n")[:-1]
-    heads = [read_head(line) for line in lines]
-    if [head.n if head else None for head in heads] != list(range(since[0] + 1, tail[0] + 1)):
+    heads = [head for line in lines if (head := read_head(line)) is not None]
+    if [head.n for head in heads] != list(range(since[0] + 1, tail[0] + 1)) or len(heads) < len(lines):
         raise Corrupted(segment.path, since[1], "what was written since the last sync cannot be read back")
-    return [strip_close(line) for line in lines]
+    bare = [strip_close(line) for line in lines]
+    closes: Counter[str] = Counter()
+    for head, line, left in zip(heads, lines, bare, strict=True):
+        closes[head.kind] += len(line) - len(left)
+    if heads:
+        closes[heads[-1].kind] -= CLOSE_BYTES - 1
+    return bare, closes

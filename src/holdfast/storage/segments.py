@@ -2,7 +2,9 @@
 
 import errno
 import mmap
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from holdfast.storage.files import File, Files, Window
 from holdfast.storage.lines import Header, header_line
@@ -11,6 +13,15 @@ FIRST_GROWTH_BYTES = 64 << 10
 LARGEST_GROWTH_BYTES = 4 << 20  # where each growth is synced
 LARGEST_UNSYNCED_GROWTH_BYTES = 256 << 10  # else one that still lies in the processor's cache when lines come into it
 _POPULATE_BYTES = 64 << 10
+
+Watch = Callable[[Literal["sync", "room"], Path, Callable[[], None]], None]
+"""Carries out what may have to wait for the disk: one sync of a file or folder, or the taking of room for lines (with syncs of
+its own where that is durable)."""
+
+
+def unwatched(what: Literal["sync", "room"], path: Path, act: Callable[[], None]) -> None:
+    """Just do it."""
+    act()
 
 
 class Segment:
@@ -21,10 +32,20 @@ class Segment:
     content: closed lines with their newlines that the segment begins with, behind its header.
     """
 
-    def __init__(self, path: Path, header: Header, *, use_map: bool, presync: bool, content: bytes = b"") -> None:
+    def __init__(
+        self,
+        path: Path,
+        header: Header,
+        *,
+        use_map: bool,
+        presync: bool,
+        content: bytes = b"",
+        watch: Watch = unwatched,
+    ) -> None:
         self._first_line, self.header_crc = header_line(header)
         self.path, self.header, self.header_end = path, header, len(self._first_line)
         self._content, self._use_map, self._presync = content, use_map, presync
+        self._watch = watch
         self._growth = FIRST_GROWTH_BYTES
         self.window: Window | None = None
         self.base = 0  # offset of the window's first byte
@@ -56,12 +77,11 @@ class Segment:
             self._file = files.open(temporary, write=True, create=True)
             self._file.truncate(0)
             self._file.write(space, 0)
-            self._file.sync()
+            self._watch("sync", self.path, self._file.sync)
             if files.exists(self.path):
                 raise FileExistsError(errno.EEXIST, "there is a segment of that number already", str(self.path))
             files.rename(temporary, self.path)
-            files.sync_folder(self.path.parent)
-            self._files = None
+            self._sync_name(files)
         except OSError as error:
             self.close()
             for path in (temporary,) if isinstance(error, FileExistsError) else (temporary, self.path):
@@ -76,6 +96,12 @@ class Segment:
         After an OSError nothing has changed that counts.
         """
         end = pos + size + 1
+        has_room = self.filled >= end and (not self._use_map or end <= self._populated)
+        if not has_room:
+            self._watch("room", self.path, lambda: self._take_room(pos, end))
+        self.limit = 0 if self._torn_to else min(self._populated, up_to)
+
+    def _take_room(self, pos: int, end: int) -> None:
         while self.filled < end:
             chunk = min(self._growth, LARGEST_GROWTH_BYTES if self._presync else LARGEST_UNSYNCED_GROWTH_BYTES)
             self.file.write(b"\n" * chunk, self.filled)
@@ -95,7 +121,6 @@ class Segment:
             length = min(max(_POPULATE_BYTES, end - self._populated), self._window_end - self._populated)
             self.window.populate(self._populated - self.base, length)
             self._populated += length
-        self.limit = 0 if self._torn_to else min(self._populated, up_to)
 
     def put(self, lines: list[bytes], pos: int) -> None:
         """Store lines through the window one after the other, without a system call, or write them where it does not reach.
@@ -142,12 +167,15 @@ class Segment:
             raise self.sync_failure
         try:
             if self._files is not None:  # making it was interrupted
-                self._files.sync_folder(self.path.parent)
-                self._files = None
-            self.file.sync()
+                self._sync_name(self._files)
+            self._watch("sync", self.path, self.file.sync)
         except OSError as error:
             self.sync_failure = error
             raise
+
+    def _sync_name(self, files: Files) -> None:
+        self._watch("sync", self.path.parent, lambda: files.sync_folder(self.path.parent))
+        self._files = None
 
     def trim(self, pos: int) -> None:
         """Give back the newlines behind pos."""
