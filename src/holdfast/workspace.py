@@ -79,7 +79,7 @@ class Workspace:
         return living_holder(self._files, self._folder(name).lock) is not None
 
     def provenance(self, name: str) -> dict[str, Any]:
-        """What the last attempt recorded of its process: argv, folder, python, packages, host, pid, git. Empty if nothing."""
+        """What the last attempt recorded of its process, by the names of docs/reference.md. Empty if nothing."""
         return provenance_of(self._reader(name))
 
     def digest(self, name: str, progress: Callable[[int], object] = lambda n: None) -> str:

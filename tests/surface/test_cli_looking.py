@@ -70,7 +70,7 @@ def test_show_tells_where_a_run_came_from_and_how_it_went(tmp_path: Path, monkey
     count(tmp_path)
     out = call("show", "count", "--root", tmp_path).out
     assert out.startswith("count  finished\n")
-    for fact in ("python train.py --fast", "host", "started", "took", "2 attempts", "log", "20 records", "continuous, process"):
+    for fact in ("train.py --fast", "host", "started", "took", "2 attempts", "log", "20 records", "continuous, process"):
         assert fact in out
     assert re.search(r"1 +\S+ \S+ +opened +14 +2 .* killed", out)
     assert re.search(r"2 +\S+ \S+ +resumed from checkpoint 2, replay 4 +6 +2 .* finished", out)
