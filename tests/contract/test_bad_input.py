@@ -106,6 +106,8 @@ def failing(operation: str, error: int, nth: int = 1, *, repeat: bool = True, ro
         ("   ", "it is empty"),
         (" a", "begins or ends with a space"),
         ("a ", "begins or ends with a space"),
+        ("-a", "it begins with a dash, as the options of commands do"),
+        ("--yes", "it begins with a dash"),
         ("a\0b", "a control sign"),
         ("a\nb", "a control sign"),
         ("a\x7fb", "a control sign"),
@@ -129,7 +131,7 @@ def test_a_name_that_cannot_be_a_folder_is_refused_and_leaves_nothing(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "ünïcödé", "Φ×|Reactor".replace("|", "-"), "日本語", "a b", "a.b", "x" * 200, "-", "~2", "🙂"]
+    "name", ["a", "ünïcödé", "Φ×|Reactor".replace("|", "-"), "日本語", "a b", "a.b", "x" * 200, "a-", "~2", "🙂"]
 )
 def test_a_name_that_can_be_a_folder_is_taken(tmp_path: Path, name: str) -> None:
     with holdfast.session(name, root=tmp_path) as run:

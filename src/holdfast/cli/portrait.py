@@ -92,8 +92,8 @@ def print_metrics(summary: Summary) -> None:
     _part(("metric", "", "first", "last", "low", "high", ""), rows, right=("first", "last", "low", "high"))
 
 
-def print_checkpoints(summary: Summary, session: str) -> None:
-    """The last checkpoints."""
+def print_checkpoints(summary: Summary, line: str) -> None:
+    """The last checkpoints, and the line to type for all of them."""
     rows: list[tuple[Cell, ...]] = [
         (
             str(record["number"]),
@@ -108,7 +108,7 @@ def print_checkpoints(summary: Summary, session: str) -> None:
     columns = ("checkpoint", "name", "records", "size", "taken", "")
     _part(columns, rows, right=("checkpoint", "records", "size"))
     if summary.checkpoint_count > len(rows):
-        output.say((f"{summary.checkpoint_count:,} in all; see: holdfast checkpoints {session}", "dim"))
+        output.say((f"{summary.checkpoint_count:,} in all; see: {line}", "dim"))
 
 
 def print_last(records: Iterable[dict[str, Any]]) -> None:

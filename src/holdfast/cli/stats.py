@@ -7,6 +7,7 @@ from holdfast.cli import amounts, output
 from holdfast.cli.charts import bar
 from holdfast.cli.describe import KIND_STYLES
 from holdfast.cli.options import Json, Root, Session
+from holdfast.errors import line_to_type
 
 FIELDS = ("kind", "records", "bytes", "bytes_per_record")
 
@@ -18,7 +19,8 @@ def stats(session: Session, *, root: Root = None, json: Json = False) -> None:
     """
     found = Workspace(root).stats(session)
     if not found:
-        output.tell(f"session {session!r} has no records yet; follow it with: holdfast show {session} --follow")
+        line = line_to_type("show", session, "--follow", root=root)
+        output.tell(f"session {session!r} has no records yet; follow it with: {line}")
         raise typer.Exit(1)
     total = sum(entry.bytes for entry in found)
     if json:

@@ -1,5 +1,6 @@
 """holdfast verify"""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 from holdfast import Workspace
 from holdfast.cli import amounts, output
 from holdfast.cli.options import Json, Root
+from holdfast.errors import line_to_type
 
 FIELDS = ("session", "ok", "records", "bytes", "checkpoints", "torn", "problems")
 PROBLEM_FIELDS = ("path", "offset", "what")
@@ -33,11 +35,11 @@ def verify(
     if salvage:
         _print_what_is_left(workspace, sessions)
         return
-    results = [_verify(workspace, name, as_json=json) for name in sessions]
+    results = [_verify(workspace, name, root, as_json=json) for name in sessions]
     raise typer.Exit(0 if all(results) else 1)
 
 
-def _verify(workspace: Workspace, name: str, *, as_json: bool) -> bool:
+def _verify(workspace: Workspace, name: str, root: Path | None, *, as_json: bool) -> bool:
     """Check one session and print what was found; whether all is well."""
     with output.progress(f"checking {name}", workspace.session(name).bytes) as told:
         found = workspace.verify(name, told)
@@ -60,7 +62,7 @@ def _verify(workspace: Workspace, name: str, *, as_json: bool) -> bool:
     if not is_good:
         output.tell(
             f"{found.session}: {amounts.count(len(found.problems), 'problem')}; restore these files from a copy, or take "
-            f"what can be had with: holdfast verify {found.session} --salvage > records.jsonl"
+            f"what can be had with: {line_to_type('verify', found.session, '--salvage', root=root)} > records.jsonl"
         )
     return is_good
 

@@ -7,7 +7,7 @@ from time import time_ns
 
 import msgspec
 
-from holdfast.errors import SessionNotFound, UsageError
+from holdfast.errors import SessionNotFound, UsageError, line_about, line_in
 from holdfast.reading.catalog import rebuild_manifest
 from holdfast.reading.view import superseded_records
 from holdfast.recording.fields import text_value
@@ -40,9 +40,9 @@ def find_session(files: Files, root: Path, name: str) -> SessionFolder:
     if not folder.exists:
         from difflib import get_close_matches
 
-        known = files.names(root / "sessions")
+        known = [other for other in files.names(root / "sessions") if not other.startswith(".") and other != folder.name]
         close = get_close_matches(name, known, n=3)
-        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else "; list them with: holdfast sessions"
+        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else f"; list them with: {line_in(root, 'sessions')}"
         raise SessionNotFound(f"there is no session {name!r} in {root}{hint}")
     return folder
 
@@ -73,7 +73,7 @@ def rewind_session(folder: SessionFolder, number: int) -> None:
         if is_dead(checkpoint, superseded_records(reader)):
             raise UsageError(
                 f"checkpoint {number} holds what was superseded since. Nothing was changed; go on from it in a session of its "
-                f"own, with: holdfast fork {folder.name} --at {number}"
+                f"own, with: {line_about(folder.path, 'fork', '--at', str(number))}"
             )
         ranges = forking.ranges_behind(reader, checkpoint, past.last)
         _append(folder, folder.name, past, ranges, checkpoint.n, f"rewound to checkpoint {number}")
@@ -136,7 +136,8 @@ def _find_resumable(folder: SessionFolder, reader: LogReader, number: int) -> Ch
     if checkpoint.at is None:
         raise UsageError(
             f"checkpoint {number} was taken outside every loop and step, where a run cannot go on; choose another one "
-            "(holdfast checkpoints SESSION), or take its state with: holdfast export-checkpoint"
+            f"({line_about(folder.path, 'checkpoints')}), or take its state with: "
+            f"{line_about(folder.path, 'export-checkpoint', str(number), 'state.json')}"
         )
     CheckpointStore(folder.files, folder.checkpoints, 0, 0).verify(checkpoint)
     return checkpoint

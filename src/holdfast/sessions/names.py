@@ -20,6 +20,8 @@ def checked_name(name: object) -> str:
         wrong = "it is empty"
     elif composed != composed.strip() or composed.startswith("."):
         wrong = "it begins with a dot, or begins or ends with a space"
+    elif composed.startswith("-"):
+        wrong = "it begins with a dash, as the options of commands do"
     elif found := sorted(_FORBIDDEN & set(composed)):
         wrong = f"it holds {' '.join(found)}, which file systems reserve"
     elif any(unicodedata.category(sign) in ("Cc", "Cf", "Cs", "Cn", "Zl", "Zp") for sign in composed):
