@@ -136,6 +136,24 @@ def test_a_note_is_kept_and_the_digest_too(tmp_path: Path) -> None:
     assert Workspace(tmp_path).digest("count") == digest
 
 
+@pytest.mark.parametrize("words", [["note", "count", "the good one"], ["resume", "count", "--at", "2"]])
+def test_a_cache_that_cannot_be_written_fails_nothing_and_is_told_of(
+    tmp_path: Path, words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    count(tmp_path)
+    cache = tmp_path / "sessions" / "count" / "session.json"
+    cache.unlink()
+    cache.mkdir()  # so that nothing can be renamed to it, whoever runs this
+    before = len(list(Workspace(tmp_path).records("count", canonical=False)))
+    done = call(*words, "--root", tmp_path)
+    assert done.status == 0
+    assert len(list(Workspace(tmp_path).records("count", canonical=False))) == before + 2
+    (told,) = caplog.messages
+    assert told.startswith(f"{cache}: ")
+    assert "it is only a cache, and what was done stands in the log" in told
+    assert call("verify", "count", "--root", tmp_path).status == 0
+
+
 def test_a_renamed_session_is_found_by_its_new_name_only(tmp_path: Path) -> None:
     count(tmp_path)
     assert call("rename", "count", "first", "--root", tmp_path).status == 0

@@ -7,8 +7,8 @@ from time import time_ns
 
 import msgspec
 
-from holdfast.errors import SessionNotFound, UsageError, line_about, line_in
-from holdfast.reading.catalog import rebuild_manifest
+from holdfast.errors import SessionNotFound, StorageError, UsageError, line_about, line_in
+from holdfast.reading.catalog import MANIFEST_NAME, rebuild_manifest
 from holdfast.reading.view import superseded_records
 from holdfast.recording.fields import text_value
 from holdfast.records import Annotated, Checkpoint, Closed, Range, Superseded
@@ -183,9 +183,18 @@ def _append(folder: SessionFolder, name: str, past: Past, ranges: list[Range], r
 
 
 def _update_manifest(folder: SessionFolder, name: str) -> None:
-    manifest = rebuild_manifest(LogReader(folder.files, folder.log, host.boot_id()), name)
-    if manifest is not None:
-        write_manifest(folder.files, folder.path, manifest)
+    """What was done stands in the log: a cache that cannot be written is told of, and fails nothing."""
+    try:
+        manifest = rebuild_manifest(LogReader(folder.files, folder.log, host.boot_id()), name)
+        if manifest is not None:
+            write_manifest(folder.files, folder.path, manifest)
+    except (StorageError, OSError) as error:
+        import logging  # here, as it takes longer to import than all the rest
+
+        logging.getLogger("holdfast").warning(
+            f"{folder.path / MANIFEST_NAME}: {getattr(error, 'strerror', None) or error}; it is only a cache, and what was "
+            "done stands in the log. Delete it to have lists made from the log"
+        )
 
 
 def _walk(files: Files, path: Path) -> Iterator[Path]:
