@@ -8,10 +8,10 @@ from typing import Any
 
 import msgspec
 
-from holdfast.errors import Corrupted, HoldfastError, WorkspaceUnusable
+from holdfast.errors import Corrupted, HoldfastError, SessionNotFound, WorkspaceUnusable
 from holdfast.reading import verify as verifying
+from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, list_sessions, provenance_of
 from holdfast.reading.catalog import Manifest as SessionInfo
-from holdfast.reading.catalog import closed_with, describe_session, list_sessions, provenance_of
 from holdfast.reading.digest import Digest, digest_of
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
@@ -59,7 +59,8 @@ class Workspace:
     def session(self, name: str) -> SessionInfo:
         """One session."""
         found = describe_session(self._files, self.root, self._folder(name).name)
-        assert found is not None  # _folder has seen its log
+        if found is None:  # its process has only begun
+            raise SessionNotFound(f"nothing was recorded in session {name!r} yet")
         return found
 
     def records(self, name: str, *, canonical: bool = True, first: int = 1) -> Iterator[dict[str, Any]]:
@@ -175,7 +176,11 @@ class Workspace:
         return verifying.verify_log(self._files, folder.log, boot_id(), progress, closed_with=closed)
 
     def _reader(self, name: str) -> LogReader:
-        return LogReader(self._files, self._folder(name).log, boot_id())
+        log = self._folder(name).log
+        reader = LogReader(self._files, log, boot_id())
+        if not reader.past.highest_segment:
+            raise Corrupted(log, 0, NO_SEGMENT)
+        return reader
 
     def _store(self, name: str) -> CheckpointStore:
         return CheckpointStore(self._files, self._folder(name).checkpoints, 0, 0)

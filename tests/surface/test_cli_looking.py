@@ -10,6 +10,7 @@ import pytest
 import holdfast
 from holdfast import Workspace
 from tests.helpers.command import Called, Kept, call, count, count_until_killed, counting, damage, keys, log_of, promised
+from tests.helpers.programs import die, kill
 
 
 @pytest.mark.parametrize("command", ["sessions", "checkpoints", "stats", "digest", "verify"])
@@ -235,6 +236,60 @@ def test_verify_finds_a_cut_segment(tmp_path: Path) -> None:
     assert "see what is wrong with: holdfast verify count" in call("show", "count", "--root", tmp_path).err
 
 
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_session_whose_log_is_gone_is_damaged_and_verify_names_the_folder(tmp_path: Path, closed: bool) -> None:
+    count(tmp_path)
+    if not closed:
+        count_until_killed_again(tmp_path)  # session.json says that records were there when it began
+    for path in log_of(tmp_path).parent.iterdir():
+        path.unlink()
+    done = call("verify", "count", "--root", tmp_path)
+    assert done.status == 1
+    assert done.out.startswith(f"{log_of(tmp_path).parent}, byte 0: no segment of the log is left")
+    (session,) = call("sessions", "--root", tmp_path, "--json").documents
+    assert (session["status"], session["reason"]) == ("damaged", "no segment of the log is left")
+    for command in ("show", "checkpoints", "stats", "digest", "note"):
+        done = call(command, "count", *(["x"] if command == "note" else []), "--root", tmp_path)
+        assert done.status == 2
+        assert f"{log_of(tmp_path).parent}, byte 0: no segment of the log is left" in done.err
+    assert call("verify", "count", "--salvage", "--root", tmp_path).status == 1
+    assert call("delete", "count", "--yes", "--root", tmp_path).status == 0
+    assert call("sessions", "--root", tmp_path).status == 1
+
+
+@pytest.mark.parametrize("gone", ["a part", "the last segment"])
+def test_a_closed_session_whose_end_is_gone_is_damaged(tmp_path: Path, gone: str) -> None:
+    count(tmp_path)
+    count(tmp_path, steps=40, extend=True)
+    path = log_of(tmp_path).with_name("000002.jsonl")
+    data = path.read_bytes()
+    if gone == "a part":
+        path.write_bytes(data[: data.rindex(b"\n", 0, -1) + 1])
+    else:
+        path.unlink()
+    (session,) = call("sessions", "--root", tmp_path, "--json").documents
+    assert session["status"] == "damaged"
+    assert re.fullmatch(r"the log ends with record \d+, and it was closed with record \d+", session["reason"])
+    assert session["created"] > 0
+    assert call("verify", "count", "--root", tmp_path).status == 1
+    before = sorted(found.read_bytes() for found in tmp_path.rglob("*.jsonl"))
+    refused = call("note", "count", "x", "--root", tmp_path)  # it would close the log anew, and hide the damage
+    assert (refused.status, sorted(found.read_bytes() for found in tmp_path.rglob("*.jsonl"))) == (2, before)
+    assert "and it was closed with record" in refused.err
+
+
+def test_a_list_reads_no_log_of_a_closed_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count(tmp_path)
+    monkeypatch.setattr("holdfast.reading.catalog.LogReader", None)
+    assert [found.status for found in Workspace(tmp_path).sessions()] == ["finished"]
+
+
+def test_an_unknown_name_is_never_said_to_be_itself(tmp_path: Path) -> None:
+    count(tmp_path)
+    (tmp_path / "sessions" / "coumt").mkdir()
+    assert "did you mean 'count'?" in call("show", "coumt", "--root", tmp_path).err
+
+
 def test_verify_finds_a_missing_checkpoint_file(tmp_path: Path) -> None:
     large = random.Random(0).randbytes(100_000)
     with holdfast.session("count", root=tmp_path, track={"large": Kept(large)}) as run:
@@ -292,6 +347,19 @@ def test_nothing_found_is_said_and_ends_with_1(tmp_path: Path, words: list[str])
     done = call(*words, "--root", tmp_path)
     assert (done.status, done.out) == (1, "")
     assert len(done.err.splitlines()) == 1
+
+
+def count_until_killed_again(root: Path) -> None:
+    """Go on with the session "count", and be killed."""
+
+    def program() -> None:
+        with counting(root, extend=True) as (run, counter):
+            for step in run.loop(40):
+                counter.total += step
+                run.metric(total=counter.total)
+                die()
+
+    kill(program)
 
 
 def _divide_by_nothing(root: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from holdfast.errors import HoldfastError
+from holdfast.reading.catalog import NO_SEGMENT
 from holdfast.storage.files import Files, read_whole
 from holdfast.storage.lines import read_closes, read_head
 from holdfast.storage.recovery import Extent, Past, recover, segment_numbers, segment_path
@@ -64,6 +65,9 @@ def _look(files: Files, folder: Path, boot: str, progress: Callable[[int], objec
                 problems.append(problem)
         done += extent.end
         progress(done)
+    if not problems and not segment_numbers(files, folder):
+        what = f"{NO_SEGMENT}{f'; it was closed with record {closed_with}' if closed_with else ''}"
+        problems.append(Problem(str(folder), 0, what))
     if past.last < closed_with and not problems:
         where, end = (str(past.extents[-1].path), past.extents[-1].end) if past.extents else (str(folder), 0)
         what = f"the log ends here with record {past.last}, and it was closed with record {closed_with}"

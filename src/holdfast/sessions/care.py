@@ -7,8 +7,8 @@ from time import time_ns
 
 import msgspec
 
-from holdfast.errors import SessionNotFound, StorageError, UsageError, line_about, line_in
-from holdfast.reading.catalog import MANIFEST_NAME, rebuild_manifest
+from holdfast.errors import Corrupted, SessionNotFound, StorageError, UsageError, line_about, line_in
+from holdfast.reading.catalog import MANIFEST_NAME, NO_SEGMENT, closed_with, had_records, rebuild_manifest
 from holdfast.reading.view import superseded_records
 from holdfast.recording.fields import text_value
 from holdfast.records import Annotated, Checkpoint, Closed, Range, Superseded
@@ -35,9 +35,10 @@ class DeletePlan(msgspec.Struct, frozen=True):
 
 
 def find_session(files: Files, root: Path, name: str) -> SessionFolder:
-    """The folder of a session in which something was recorded. Raises SessionNotFound, with names that come close."""
+    """The folder of a session in which something was recorded, even if that is gone. Raises SessionNotFound, with names that
+    come close."""
     folder = SessionFolder(files, root, checked_name(name))
-    if not folder.exists:
+    if not had_records(files, folder.path):
         from difflib import get_close_matches
 
         known = [other for other in files.names(root / "sessions") if not other.startswith(".") and other != folder.name]
@@ -154,9 +155,16 @@ def _locked(folder: SessionFolder) -> Iterator[None]:
 
 @contextmanager
 def _held(folder: SessionFolder) -> Iterator[Past]:
-    """The log as it is, while nobody else may write it."""
+    """The log as it is, while nobody else may write it. Raises Corrupted where a part that was closed is gone from its end."""
     with _locked(folder):
-        yield recover(folder.files, folder.log, host.boot_id())
+        past = recover(folder.files, folder.log, host.boot_id())
+        closed = closed_with(folder.files, folder.path)
+        if not past.highest_segment:
+            raise Corrupted(folder.log, 0, NO_SEGMENT)
+        if past.last < closed:
+            path, end = (past.extents[-1].path, past.extents[-1].end) if past.extents else (folder.log, 0)
+            raise Corrupted(path, end, f"the log ends here with record {past.last}, and it was closed with record {closed}")
+        yield past
 
 
 def _writer(folder: SessionFolder, name: str, past: Past, chain: int) -> LogWriter:
