@@ -111,7 +111,7 @@ class Workspace:
             if not problems:  # else it is the same one
                 problems.append(Problem(str(folder.log), 0, f"the checkpoints cannot be listed: {error}"))
         problems += [
-            Problem(info.problem_path, info.problem_offset, f"checkpoint {info.number}: {info.problem}")
+            Problem(info.problem_path, info.problem_offset, f"checkpoint {info.number}: {info.problem}", info.number)
             for info in infos
             if info.problem is not None
         ]

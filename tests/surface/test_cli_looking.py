@@ -301,6 +301,13 @@ def test_verify_finds_a_missing_checkpoint_file(tmp_path: Path) -> None:
     assert done.status == 1
     assert str(path) in done.out
     assert "missing" in done.out
+    assert "--salvage" not in done.err  # of a log that is whole
+    assert "Restore these files from a copy; without them the run goes on from another checkpoint" in done.err
+    assert done.err.endswith(f"holdfast checkpoints count --root {tmp_path}\n")
+    (problem,) = call("verify", "count", "--root", tmp_path, "--json").documents[0]["problems"]
+    assert problem["checkpoint"] == 1
+    damage(tmp_path, offset=-50)
+    assert "--salvage" in call("verify", "count", "--root", tmp_path).err
 
 
 def test_verify_checks_several_sessions_and_one_bad_one_is_enough(tmp_path: Path) -> None:

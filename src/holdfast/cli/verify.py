@@ -11,7 +11,7 @@ from holdfast.cli.options import Json, Root
 from holdfast.errors import line_to_type
 
 FIELDS = ("session", "ok", "records", "bytes", "checkpoints", "torn", "problems")
-PROBLEM_FIELDS = ("path", "offset", "what")
+PROBLEM_FIELDS = ("path", "offset", "what", "checkpoint")
 
 
 def verify(
@@ -60,10 +60,16 @@ def _verify(workspace: Workspace, name: str, root: Path | None, *, as_json: bool
     if found.torn:
         output.tell(f"{amounts.size(found.torn)} behind the end were being written at a kill; they were never part of the log")
     if not is_good:
-        output.tell(
-            f"{found.session}: {amounts.count(len(found.problems), 'problem')}; restore these files from a copy, or take "
-            f"what can be had with: {line_to_type('verify', found.session, '--salvage', root=root)} > records.jsonl"
-        )
+        if all(problem.checkpoint is not None for problem in found.problems):
+            rest = (
+                "the log is whole, and no record is lost. Restore these files from a copy; without them the run goes on from "
+                "another checkpoint, or from the start, when the same line is run again. See which are good with: "
+                f"{line_to_type('checkpoints', found.session, root=root)}"
+            )
+        else:
+            line = line_to_type("verify", found.session, "--salvage", root=root)
+            rest = f"restore these files from a copy, or take what can be had with: {line} > records.jsonl"
+        output.tell(f"{found.session}: {amounts.count(len(found.problems), 'problem')}; {rest}")
     return is_good
 
 

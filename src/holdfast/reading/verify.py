@@ -15,11 +15,13 @@ from holdfast.storage.recovery import Extent, Past, recover, segment_numbers, se
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something that is not as it was written: where, from which byte, and what."""
+    """Something that is not as it was written: where, from which byte, and what. checkpoint: its number, where the file is one
+    of a checkpoint's and the log is whole without it."""
 
     path: str
     offset: int
     what: str
+    checkpoint: int | None = None
 
 
 class LogCheck(msgspec.Struct, frozen=True):
