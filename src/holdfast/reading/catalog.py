@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from holdfast.errors import HoldfastError
-from holdfast.records import Closed, Opened, Resumed, decode_bookkeeping
+from holdfast.reading.locate import located
+from holdfast.records import UNREADABLE, BadRecord, Closed, Opened, Resumed, decode_bookkeeping
 from holdfast.storage.files import Files, read_whole
 from holdfast.storage.host import boot_id
 from holdfast.storage.lines import read_head
@@ -23,6 +24,13 @@ _ENDED = frozenset(("finished", "interrupted", "failed", "forked"))
 
 class _Time(msgspec.Struct):
     ts: int
+
+
+def _time_of(line: bytes) -> int:
+    try:
+        return msgspec.json.decode(line, type=_Time).ts
+    except UNREADABLE as error:
+        raise BadRecord(line, str(error)) from None
 
 
 class Manifest(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -100,7 +108,7 @@ def rebuild_manifest(reader: LogReader, session: str) -> Manifest | None:
         records=reader.last,
         bytes=sum(extent.end for extent in reader.past.extents),
         created=opened.ts,
-        updated=msgspec.json.decode(last, type=_Time).ts,
+        updated=_time_of(last),
         epoch=next((start.epoch for start in attempt_starts(reader)), None),
         tags=opened.tags,
         notes=opened.notes,
@@ -113,10 +121,10 @@ def attempt_starts(reader: LogReader) -> Iterator[Opened | Resumed]:
     for extent in reversed(reader.past.extents):
         if extent.last >= extent.header.first:
             line = reader.find(extent.header.first)
-            if line.startswith(
-                (b'{"kind":"opened"', b'{"kind":"resumed"')
-            ):  # another one stands first in a segment that rolled
-                yield decode_bookkeeping(line)
+            # Another one stands first in a segment that rolled.
+            record = decode_bookkeeping(line) if line.startswith((b'{"kind":"opened"', b'{"kind":"resumed"')) else None
+            if isinstance(record, Opened | Resumed):
+                yield record
 
 
 def config_of(reader: LogReader) -> Any:
@@ -148,7 +156,8 @@ def describe_session(files: Files, root: Path, name: str) -> Manifest | None:
         return msgspec.structs.replace(manifest, name=name)
     known = manifest or Manifest(name=name, status="", attempts=0, records=0, bytes=0, created=0, updated=0)
     try:
-        rebuilt = rebuild_manifest(LogReader(files, log, boot_id()), name)
+        with located(files, log):
+            rebuilt = rebuild_manifest(LogReader(files, log, boot_id()), name)
         is_gone = known.records > 0 and not is_held and not segment_numbers(files, log)
     except (HoldfastError, OSError) as error:
         return msgspec.structs.replace(known, name=name, status="damaged", reason=str(error))

@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 
 from holdfast.errors import HoldfastError
-from holdfast.reading.catalog import NO_SEGMENT
+from holdfast.reading.view import check_record
+from holdfast.records import BadRecord
 from holdfast.storage.files import Files, read_whole
 from holdfast.storage.lines import read_closes, read_head
 from holdfast.storage.recovery import Extent, Past, recover, segment_numbers, segment_path
@@ -67,9 +68,6 @@ def _look(files: Files, folder: Path, boot: str, progress: Callable[[int], objec
                 problems.append(problem)
         done += extent.end
         progress(done)
-    if not problems and not segment_numbers(files, folder):
-        what = f"{NO_SEGMENT}{f'; it was closed with record {closed_with}' if closed_with else ''}"
-        problems.append(Problem(str(folder), 0, what))
     if past.last < closed_with and not problems:
         where, end = (str(past.extents[-1].path), past.extents[-1].end) if past.extents else (str(folder), 0)
         what = f"the log ends here with record {past.last}, and it was closed with record {closed_with}"
@@ -107,6 +105,11 @@ def _check_extent(files: Files, extent: Extent, after: Extent | None) -> Iterato
             yield Problem(path, pos, f"no whole record stands where record {n} should")
         elif head.n != n:
             yield Problem(path, pos, f"record {n} should stand here, and record {head.n} does")
+        else:
+            try:
+                check_record(line)
+            except BadRecord as error:
+                yield Problem(path, pos, error.reason)
         n += 1
         pos += len(line) + 1
     pos, crc = extent.start, _header_crc(data, extent)

@@ -9,6 +9,7 @@ import msgspec
 
 from holdfast.errors import Corrupted, SessionNotFound, StorageError, UsageError, line_about, line_in
 from holdfast.reading.catalog import MANIFEST_NAME, NO_SEGMENT, closed_with, had_records, rebuild_manifest
+from holdfast.reading.locate import located
 from holdfast.reading.view import superseded_records
 from holdfast.recording.fields import text_value
 from holdfast.records import Annotated, Checkpoint, Closed, Range, Superseded
@@ -156,7 +157,7 @@ def _locked(folder: SessionFolder) -> Iterator[None]:
 @contextmanager
 def _held(folder: SessionFolder) -> Iterator[Past]:
     """The log as it is, while nobody else may write it. Raises Corrupted where a part that was closed is gone from its end."""
-    with _locked(folder):
+    with _locked(folder), located(folder.files, folder.log):
         past = recover(folder.files, folder.log, host.boot_id())
         closed = closed_with(folder.files, folder.path)
         if not past.highest_segment:
