@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 import holdfast
 from holdfast import Workspace
@@ -141,6 +142,57 @@ def test_values_that_json_lacks_are_shown_for_what_they_are(tmp_path: Path) -> N
     assert "1 not finite" in out
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_on_a_narrow_terminal_no_cell_is_wrapped_and_no_unit_is_lost(
+    tmp_path: Path, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", "--with", "a rather long list of words", "--that", "does not fit into a line"])
+    name = "a session whose name is long"
+    with pytest.raises(ZeroDivisionError), counting(tmp_path, name) as (run, counter):
+        for step in run.loop(90, checkpoint_every=10):
+            counter.total += step
+            run.metric(total=counter.total, learning_rate_of_the_decoder=1 / (1 + step))
+            run.note(f"some words to make the log larger {'x' * 1_000}")
+            assert step < 80 or 1 / 0
+    Workspace(tmp_path).note(name, "a remark that takes more room than there is between the other columns of a table")
+    for words in (["sessions"], ["show", name], ["show", name, "--all"], ["checkpoints", name], ["stats", name]):
+        wide = call(*words, "--root", tmp_path).out.splitlines()
+        narrow = call(*words, "--root", tmp_path, COLUMNS=str(width)).out.splitlines()
+        assert len(narrow) == len(wide)
+        for line in narrow:
+            assert cell_len(line) <= width or line.startswith(("command ", "go on with ", name)) or ": holdfast " in line
+        if words[0] == "checkpoints":
+            assert narrow[0].split()[-1] == "state"
+            assert {line.split()[-1] for line in narrow[1:]} == {"good"}
+        if words[0] == "stats":
+            assert {line.split()[0] for line in narrow} >= {"kind", "metric", "note", "all"}
+            assert re.search(r"^note +\d+ +\d+\.\d kB", "\n".join(narrow), re.MULTILINE)
+    shown = call("show", name, "--root", tmp_path, COLUMNS=str(width)).out
+    assert "--that 'does not fit into a line'" in shown  # a command is for pasting
+    assert re.search(r"^total +[▁-█]{4,} ", shown, re.MULTILINE)
+
+
+def test_counts_say_what_they_count(tmp_path: Path) -> None:
+    count(tmp_path)
+    every = Workspace(tmp_path).session("count").records
+    assert "log records" in call("sessions", "--root", tmp_path).out.splitlines()[0]
+    assert "log records" in call("stats", "count", "--root", tmp_path).out.splitlines()[0]
+    assert "up to record" in call("checkpoints", "count", "--root", tmp_path).out.splitlines()[0]
+    shown = call("show", "count", "--root", tmp_path).out
+    assert f"20 records of the run; {every} in all" in shown
+    assert re.search(r"^attempt +began +from +recorded +checkpoints", shown, re.MULTILINE)
+
+
+def test_the_shared_part_of_a_fork_is_not_called_killed(tmp_path: Path) -> None:
+    count(tmp_path)
+    Workspace(tmp_path).fork("count", at=2, to="other")
+    shown = call("show", "other", "--root", tmp_path).out
+    assert re.search(r"^ +1 .* opened .* forked off$", shown, re.MULTILINE)
+    assert "killed" not in shown
+    Workspace(tmp_path).rewind("other", at=1)
+    assert "killed" not in call("show", "other", "--root", tmp_path).out
+
+
 def test_recorded_text_cannot_steer_the_terminal(tmp_path: Path) -> None:
     with counting(tmp_path) as (run, _):
         run.note("\x1b[2Jgone\r\nand [bold]marked[/bold]")
@@ -204,7 +256,7 @@ def test_verify_counts_what_it_checked(tmp_path: Path) -> None:
     count(tmp_path)
     done = call("verify", "count", "--root", tmp_path)
     assert done.status == 0
-    assert re.match(r"good  count: \d+ records in [\d.]+ kB and 4 checkpoints are as they were written\n", done.out)
+    assert re.match(r"good  count: \d+ log records in [\d.]+ kB and 4 checkpoints are as they were written\n", done.out)
 
 
 def test_what_a_kill_left_behind_the_end_is_no_problem(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def _verify(workspace: Workspace, name: str, root: Path | None, *, as_json: bool
     if is_good:
         output.say(
             ("good", "green"),
-            f"  {found.session}: {amounts.count(found.records, 'record')} in {amounts.size(found.bytes)} and "
+            f"  {found.session}: {amounts.count(found.records, 'log record')} in {amounts.size(found.bytes)} and "
             f"{amounts.count(found.checkpoints, 'checkpoint')} are as they were written",
         )
     if found.torn:
