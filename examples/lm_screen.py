@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -104,7 +105,7 @@ class Screen:
             health = run.health()
             self.say(
                 f"step {step:>6,}/{self._steps:,}  loss {loss:.3f}  {tokens / (now - self._began):>8,.0f} tokens/s  "
-                f"saving {health.cost_share:.2%}{each(health.ns_per_record)}"
+                f"saving {health.cost_share:.2%}{each(health.ns_per_record)}  lost now by {health.at_risk}"
             )
 
     def stop(self) -> None:
@@ -113,8 +114,8 @@ class Screen:
             self._live.stop()
             self._live = None
 
-    def close(self, summary: Summary, *, root: str) -> None:
-        """Print the closing table and what can be done next."""
+    def close(self, summary: Summary, following: Mapping[str, str]) -> None:
+        """Print the closing table and the lines to type next, by what they do."""
         wrote = not summary.was_finished
         records = ", ".join(f"{count:,} {kind}" for kind, count in sorted(summary.records.items()))
         rows = {
@@ -135,12 +136,10 @@ class Screen:
             if value:
                 table.add_row(name, Text(value))
         self._console.print(table)
-        at = "" if root == "training" else f" --root {root}"
         if summary.was_finished:
             self.say("finished: nothing was left to do.")
-            self.say('start another:  make run ARGS="--session other"')
-            self.say(f'extend it:      make run ARGS="--session {summary.session} --extend --steps {summary.steps * 2}"')
-        self.say(f"look further:   holdfast show {summary.session}{at}")
+        for what, line in following.items():
+            self.say(f"{what + ':':<15} {line}")
 
     def _notices(self, run: holdfast.Run) -> None:
         for notice in run.notices[self._seen_notices :]:

@@ -9,6 +9,8 @@ import dataclasses
 import json
 import math
 import os
+import shlex
+import shutil
 import sys
 import time
 from collections import Counter
@@ -160,11 +162,13 @@ def _trained_by(settings: Settings) -> dict[str, object]:
 
 def main() -> int:
     """Parse the command line, train, and print what came of it."""
-    options = _options()
+    options = PARSER.parse_args(namespace=argparse.Namespace(root=os.environ.get("HOLDFAST_ROOT") or "training"))
+    if options.corpus and not options.corpus.is_file():
+        PARSER.error(f"--corpus {options.corpus}: no such file")
     settings = QUICK if options.quick else Settings()
     if options.checkpoint_every:
         settings = dataclasses.replace(settings, checkpoint_every=options.checkpoint_every)
-    options.steps = options.steps or (300 if options.quick else 2500)
+    options.steps = options.steps or _usual_steps(options)
     screen = Screen(steps=options.steps, plain=options.plain, to_stderr=options.json)
     try:
         screen.say(f"reading {options.corpus or 'the Python standard library'} …")
@@ -178,19 +182,50 @@ def main() -> int:
         screen.stop()
         print(f"train_lm: {error}", file=sys.stderr)
         return 1
-    screen.close(summary, root=options.root)
+    screen.close(summary, following(options, summary))
     if options.json:
         print(json.dumps(summary.facts(), ensure_ascii=False))
     return 0
 
 
-def _options() -> argparse.Namespace:
+def following(options: argparse.Namespace, summary: Summary) -> dict[str, str]:
+    """What can be done next, and the line to type for it, which carries what this run was started with."""
+    same = []
+    for name, value in vars(options).items():
+        if name not in ("session", "steps", "extend") and value != PARSER.get_default(name):
+            same += [f"--{name.replace('_', '-')}", *([] if value is True else [str(value)])]
+    lines = {}
+    if summary.was_finished:
+        steps = [] if options.steps == _usual_steps(options) else ["--steps", str(options.steps)]
+        lines["start another"] = _start(["--session", f"{summary.session}-2", *same, *steps])
+        lines["extend it"] = _start(["--session", summary.session, *same, "--extend", "--steps", str(2 * summary.steps)])
+    command = "holdfast" if shutil.which("holdfast") else _from_here(Path(sys.executable).with_name("holdfast"))
+    at = [] if options.root == PARSER.get_default("root") else ["--root", options.root]
+    return lines | {"look further": shlex.join([command, "show", summary.session, *at])}
+
+
+def _usual_steps(options: argparse.Namespace) -> int:
+    return 300 if options.quick else 2500
+
+
+def _start(words: list[str]) -> str:
+    """A line that starts this program with these words, by make where make started it."""
+    if "MAKELEVEL" in os.environ:
+        return f"make run ARGS={shlex.quote(shlex.join(words).replace('$', '$$'))}"
+    return shlex.join([_from_here(Path(sys.executable)), sys.argv[0], *words])
+
+
+def _from_here(path: Path) -> str:
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--session", default="lm", metavar="NAME", help="the session to begin or go on with")
     parser.add_argument("--steps", type=_at_least_one, metavar="N", help="train up to this step (2500; quick: 300)")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of weights, batches and samples")
     parser.add_argument("--corpus", type=Path, metavar="FILE", help="a text to learn instead of Python's own sources")
-    parser.add_argument("--root", default=os.environ.get("HOLDFAST_ROOT", "training"), metavar="FOLDER")
+    parser.add_argument("--root", default="training", metavar="FOLDER", help="the workspace; else HOLDFAST_ROOT")
     parser.add_argument("--save-mode", choices=("continuous", "batch", "checkpoint"), default="continuous")
     parser.add_argument("--durability", choices=("process", "power"), default="process")
     parser.add_argument("--checkpoint-every", type=_at_least_one, metavar="N", help="steps from one to the next")
@@ -198,10 +233,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--plain", action="store_true", help="lines instead of a live display")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON; all else goes to stderr")
     parser.add_argument("--quick", action="store_true", help="a smaller model and text, about a second")
-    options = parser.parse_args()
-    if options.corpus and not options.corpus.is_file():
-        parser.error(f"--corpus {options.corpus}: no such file")
-    return options
+    return parser
 
 
 def _at_least_one(text: str) -> int:
@@ -210,6 +242,8 @@ def _at_least_one(text: str) -> int:
         raise argparse.ArgumentTypeError("must be at least 1")
     return number
 
+
+PARSER = _parser()
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -20,7 +20,28 @@ HoldfastError
 Interrupted (SystemExit)      stopped on request at a boundary; exit status 75: run the same line again
 """
 
+import os
+import shlex
 from pathlib import Path
+
+
+def line_to_type(*words: str, root: Path | str | None = None) -> str:
+    """`holdfast` with these words, quoted for a shell. root: the workspace; None for the one it takes by itself."""
+    return shlex.join(["holdfast", *words, *([] if root is None else ["--root", str(root)])])
+
+
+def line_in(root: Path, *words: str) -> str:
+    """The same for this workspace: --root is left out only where every shell in this folder would find it."""
+    is_found = root == Path("training").absolute() and not os.environ.get("HOLDFAST_ROOT")
+    return line_to_type(*words, root=None if is_found else root)
+
+
+def line_about(path: Path | str, command: str, *words: str) -> str:
+    """The same for the session whose folder, or something in it, is at `path` (WORKSPACE/sessions/NAME)."""
+    for folder in (Path(path), *Path(path).parents):
+        if folder.parent.name == "sessions":
+            return line_in(folder.parent.parent, command, folder.name, *words)
+    return line_to_type(command, "SESSION", *words)
 
 
 class HoldfastError(Exception):
@@ -117,7 +138,7 @@ class Corrupted(StorageError):
     def __str__(self) -> str:
         return (
             f"{self.path}, byte {self.offset}: {self.reason}. Nothing was changed, and everything before that byte is "
-            "intact; restore the file from a copy, or see what can be had with: holdfast verify --salvage."
+            f"intact; restore the file from a copy, or see what can be had with: {line_about(self.path, 'verify', '--salvage')}"
         )
 
 
@@ -131,7 +152,7 @@ class NewerFormat(StorageError):
     def __str__(self) -> str:
         return (
             f"{self.path}: format version {self.found}, and this Holdfast reads up to {self.known}. "
-            "Nothing was changed; upgrade with: pip install -U holdfast."
+            "Nothing was changed; upgrade with: pip install -U holdfast"
         )
 
 

@@ -1,10 +1,12 @@
 """One struct a kind of record, as it stands in a line of the log (docs/format.md, "Records")."""
 
+import re
 from typing import Any
 
 import msgspec
 
 from holdfast.codec import canonical
+from holdfast.errors import Corrupted
 
 
 class Record(msgspec.Struct, tag_field="kind", omit_defaults=True, gc=False):
@@ -238,7 +240,31 @@ VOLATILE_FIELDS = frozenset(("n", "ts", "info", "crc", "synced", "join", "back")
 encode_record = msgspec.json.Encoder().encode
 encode_into = msgspec.json.Encoder().encode_into
 encode_lines = msgspec.json.Encoder().encode_lines
-decode_bookkeeping = msgspec.json.Decoder(Bookkeeping).decode
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoders raise for a line that is no record of its kind."""
+_decode_bookkeeping = msgspec.json.Decoder(Bookkeeping).decode
+
+
+class BadRecord(Corrupted):
+    """A whole line that is no record of its kind. Who knows the log says where it stands (reading/locate.py)."""
+
+    def __init__(self, line: bytes, what: str) -> None:
+        number = re.search(rb'"n":([0-9]+)', line)
+        super().__init__("the log", 0, f"record {int(number[1]) if number else '?'} cannot be read: {what}")
+        self.args = line, what
+        self.line = line
+
+    def __str__(self) -> str:
+        return f"{self.reason}. Nothing was changed; see where it stands with: holdfast verify SESSION"
+
+
+def decode_bookkeeping(line: bytes) -> Bookkeeping:
+    """A line of bookkeeping as its record. Raises BadRecord."""
+    try:
+        record: Bookkeeping = _decode_bookkeeping(line)
+    except UNREADABLE as error:
+        raise BadRecord(line, str(error)) from None
+    return record
 
 
 def canonical_bytes(fields: dict[str, Any]) -> bytes:

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
-from holdfast.errors import Corrupted, HoldfastError, WorkspaceUnusable
+from holdfast.errors import Corrupted, HoldfastError, SessionNotFound, WorkspaceUnusable
 from holdfast.reading import verify as verifying
+from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, list_sessions, provenance_of
 from holdfast.reading.catalog import Manifest as SessionInfo
-from holdfast.reading.catalog import closed_with, describe_session, list_sessions, provenance_of
 from holdfast.reading.digest import Digest, digest_of
+from holdfast.reading.locate import located
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
 from holdfast.reading.view import all_records, canonical_records
@@ -27,6 +28,8 @@ from holdfast.sessions.opening import REAL_FILES, workspace_root
 from holdfast.storage.host import boot_id
 from holdfast.storage.lock import living_holder
 from holdfast.storage.reader import LogReader
+
+Lines = Iterator[tuple[int, dict[str, Any]]]
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -59,7 +62,8 @@ class Workspace:
     def session(self, name: str) -> SessionInfo:
         """One session."""
         found = describe_session(self._files, self.root, self._folder(name).name)
-        assert found is not None  # _folder has seen its log
+        if found is None:  # its process has only begun
+            raise SessionNotFound(f"nothing was recorded in session {name!r} yet")
         return found
 
     def records(self, name: str, *, canonical: bool = True, first: int = 1) -> Iterator[dict[str, Any]]:
@@ -68,19 +72,20 @@ class Workspace:
         User values are as they are stored; holdfast.codec.decode gives back what was put in.
         """
         read = canonical_records if canonical else all_records
-        return (fields for _, fields in read(self._reader(name), first))
+        return self._located(name, read(self._reader(name), first))
 
     def follow(self, name: str, *, first: int = 1) -> "Follow":
         """The records of a session as they come, from number `first` on; see Follow.poll."""
-        return Follow(self._reader(name), first)
+        return Follow(self._reader(name), first, lambda lines: self._located(name, lines))
 
     def is_running(self, name: str) -> bool:
         """Whether a process has the session open, as far as can be seen from this machine. Reads nothing of the log."""
         return living_holder(self._files, self._folder(name).lock) is not None
 
     def provenance(self, name: str) -> dict[str, Any]:
-        """What the last attempt recorded of its process: argv, folder, python, packages, host, pid, git. Empty if nothing."""
-        return provenance_of(self._reader(name))
+        """What the last attempt recorded of its process, by the names of docs/reference.md. Empty if nothing."""
+        with self._reading(name) as reader:
+            return provenance_of(reader)
 
     def digest(self, name: str, progress: Callable[[int], object] = lambda n: None) -> str:
         """The digest of a session: equal digests mean the same run. Raises Corrupted as digest_parts does."""
@@ -92,11 +97,13 @@ class Workspace:
         check = self._check_log(name, lambda done: None)
         if check.problems:
             raise Corrupted(check.problems[0].path, check.problems[0].offset, check.problems[0].what)
-        return digest_of(reader, progress)
+        with located(self._files, self._folder(name).log):
+            return digest_of(reader, progress)
 
     def checkpoints(self, name: str) -> list[CheckpointInfo]:
         """All checkpoints of a session, oldest first."""
-        return list_checkpoints(self._reader(name), self._store(name).verify)
+        with self._reading(name) as reader:
+            return list_checkpoints(reader, self._store(name).verify)
 
     def verify(self, name: str, progress: Callable[[int], object] = lambda done: None) -> Verification:
         """Check every byte of a session: headers, closes, gaps, and the files of checkpoints that are not released."""
@@ -108,9 +115,10 @@ class Workspace:
             infos = self.checkpoints(name)
         except (HoldfastError, OSError) as error:
             if not problems:  # else it is the same one
-                problems.append(Problem(str(folder.log), 0, f"the checkpoints cannot be listed: {error}"))
+                what = f"the checkpoints cannot be listed: {getattr(error, 'reason', error)}"
+                problems.append(Problem(str(getattr(error, "path", folder.log)), getattr(error, "offset", 0), what))
         problems += [
-            Problem(info.problem_path, info.problem_offset, f"checkpoint {info.number}: {info.problem}")
+            Problem(info.problem_path, info.problem_offset, f"checkpoint {info.number}: {info.problem}", info.number)
             for info in infos
             if info.problem is not None
         ]
@@ -124,7 +132,8 @@ class Workspace:
 
     def stats(self, name: str) -> list[KindStatistics]:
         """Records and bytes by kind, the largest first."""
-        return statistics_of(self._reader(name))
+        with self._reading(name) as reader:
+            return statistics_of(reader)
 
     def export_checkpoint(self, name: str, number: int, target: str | os.PathLike[str]) -> None:
         """Write a checkpoint's state to a .json file (all of it), or its arrays to a .safetensors file."""
@@ -171,11 +180,17 @@ class Workspace:
 
     def _check_log(self, name: str, progress: Callable[[int], object]) -> LogCheck:
         folder = self._folder(name)
+        if not folder.exists:
+            return LogCheck(0, 0, 0, (Problem(str(folder.log), 0, NO_SEGMENT),), 0)
         closed = closed_with(self._files, folder.path)
         return verifying.verify_log(self._files, folder.log, boot_id(), progress, closed_with=closed)
 
     def _reader(self, name: str) -> LogReader:
-        return LogReader(self._files, self._folder(name).log, boot_id())
+        log = self._folder(name).log
+        reader = LogReader(self._files, log, boot_id())
+        if not reader.past.highest_segment:
+            raise Corrupted(log, 0, NO_SEGMENT)
+        return reader
 
     def _store(self, name: str) -> CheckpointStore:
         return CheckpointStore(self._files, self._folder(name).checkpoints, 0, 0)
@@ -183,19 +198,33 @@ class Workspace:
     def _checkpoint(self, name: str, number: int) -> Checkpoint:
         from holdfast.sessions.fork import find_checkpoint
 
-        return find_checkpoint(self._reader(name), number)
+        with self._reading(name) as reader:
+            return find_checkpoint(reader, number)
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[LogReader]:
+        """The log, and what is raised for one of its lines says where that stands."""
+        reader = self._reader(name)
+        with located(self._files, self._folder(name).log):
+            yield reader
+
+    def _located(self, name: str, lines: Lines) -> Iterator[dict[str, Any]]:
+        """The same for lines that are read one by one."""
+        log = self._folder(name).log
+        with located(self._files, log):
+            for _, fields in lines:
+                yield fields
 
 
 class Follow:
     """The records of a session that may still be running."""
 
-    def __init__(self, reader: LogReader, first: int = 1) -> None:
-        self._reader = reader
-        self._next = first
+    def __init__(self, reader: LogReader, first: int, located: Callable[[Lines], Iterator[dict[str, Any]]]) -> None:
+        self._reader, self._next, self._located = reader, first, located
 
     def poll(self) -> list[dict[str, Any]]:
         """The records that came since the last call, bookkeeping too, each once."""
         self._reader.refresh()
-        found = [fields for _, fields in all_records(self._reader, self._next)]
+        found = list(self._located(all_records(self._reader, self._next)))
         self._next += len(found)
         return found

@@ -105,17 +105,22 @@ def failing(operation: str, error: int, nth: int = 1, *, repeat: bool = True, ro
         ("   ", "it is empty"),
         (" a", "begins or ends with a space"),
         ("a ", "begins or ends with a space"),
+        ("-a", "it begins with a dash, as the options of commands do"),
+        ("--yes", "it begins with a dash"),
         ("a\0b", "a control sign"),
         ("a\nb", "a control sign"),
         ("a\x7fb", "a control sign"),
-        ("a\u202eb", "a control sign"),
+        ("a\u202eb", "it holds U+202E, an invisible sign"),
+        ("👩\u200d🔬", "it holds U+200D, an invisible sign"),
+        ("a\u2028b", "it holds U+2028, a line separator"),
+        ("a\U0001ffffb", "it holds U+1FFFF, a sign that Unicode has not assigned"),
         ("a\ud800", "half a character"),
         ("\udc80", "half a character"),
-        ("x" * 300, "it takes 300 bytes in UTF-8, and 200 is the limit"),
+        ("x" * 300, f"{'x' * 59}…': it takes 300 bytes in UTF-8, and 200 is the limit"),
         ("é" * 101, "it takes 202 bytes in UTF-8, and 200 is the limit"),
-        (5, "a session's name is a text, and int came"),
-        (b"run", "a session's name is a text, and bytes came"),
-        (Path("run"), "a session's name is a text"),
+        (5, "a session's name must be a text, and int came"),
+        (b"run", "a session's name must be a text, and bytes came"),
+        (Path("run"), "a session's name must be a text"),
     ],
 )
 def test_a_name_that_cannot_be_a_folder_is_refused_and_leaves_nothing(tmp_path: Path, name: Any, why: str) -> None:
@@ -128,7 +133,7 @@ def test_a_name_that_cannot_be_a_folder_is_refused_and_leaves_nothing(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "ünïcödé", "Φ×|Reactor".replace("|", "-"), "日本語", "a b", "a.b", "x" * 200, "-", "~2", "🙂"]
+    "name", ["a", "ünïcödé", "Φ×|Reactor".replace("|", "-"), "日本語", "a b", "a.b", "x" * 200, "a-", "~2", "🙂"]
 )
 def test_a_name_that_can_be_a_folder_is_taken(tmp_path: Path, name: str) -> None:
     with holdfast.session(name, root=tmp_path) as run:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
+from unittest.mock import patch
 
 import numpy as np
 
@@ -321,13 +322,15 @@ def opened(order: Order, track: dict[str, Any], files: Files | None) -> Iterator
 
 @contextmanager
 def small_segments() -> Iterator[None]:
-    """Have the log roll at SEGMENT_BYTES, which no option of a session can ask for."""
+    """Have the log roll at SEGMENT_BYTES, which no option of a session can ask for, and at the same record in every process:
+    where a run came from takes as many bytes in each."""
     defaults = LogWriter.__init__.__kwdefaults__
     assert defaults is not None
     before = defaults["max_segment_bytes"]
     defaults["max_segment_bytes"] = SEGMENT_BYTES
     try:
-        yield
+        with patch("holdfast.sessions.opening.provenance", lambda: {"argv": ["program.py"]}):
+            yield
     finally:
         defaults["max_segment_bytes"] = before
 

@@ -2,12 +2,30 @@
 
 import json
 import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from holdfast import Workspace
 from tests.helpers.command import call, count, count_until_killed, keys, promised
+from tests.helpers.sources import ROOT
+
+PROGRAM = """
+import os, sys, holdfast
+from words import word
+
+with holdfast.session(sys.argv[1]) as run:
+    for step in run.loop(20, checkpoint_every=5):
+        run.note(word(step))
+        if step == 13 and "DIE" in os.environ:
+            os.kill(os.getpid(), 9)
+    print("attempt", run.attempt)
+"""
 
 
 def test_a_session_is_set_back_and_the_command_to_run_is_printed(tmp_path: Path) -> None:
@@ -23,20 +41,52 @@ def test_a_session_is_set_back_and_the_command_to_run_is_printed(tmp_path: Path)
 
 
 def test_the_command_to_run_is_the_recorded_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for argv, line in {
-        ("train.py", "--name", "a b"): "python train.py --name 'a b'",
-        ("/bin/tool", "-x"): "/bin/tool -x",
-        ("-c",): None,
-    }.items():
+    python = shlex.quote(sys.executable)
+    monkeypatch.delenv("HOLDFAST_ROOT", raising=False)
+    for number, (argv, line) in enumerate(
+        {
+            ("train.py", "--name", "a b"): f"{python} train.py --name 'a b'",
+            ("/bin/tool", "-x"): f"{python} /bin/tool -x",
+            ("-c",): None,
+            ("train.py", "a\nb"): None,
+            ("train.py", "caf\udce9"): None,
+        }.items()
+    ):
         monkeypatch.setattr("sys.argv", list(argv))
-        name = f"s{len(argv)}"
-        count(tmp_path, name)
-        (found,) = call("resume", name, "--at", 1, "--root", tmp_path, "--json").documents
-        assert (found["argv"], found["command"], found["folder"]) == (list(argv), line, os.getcwd())
+        count(tmp_path, f"s{number}")
+        (found,) = call("resume", f"s{number}", "--at", 1, "--root", tmp_path, "--json").documents
+        assert (found["command"], found["folder"]) == (line, os.getcwd())
     monkeypatch.chdir(tmp_path)
-    (found,) = call("resume", "s3", "--at", 1, "--root", tmp_path, "--json").documents
-    assert found["command"].startswith(f"cd {found['folder']} && python train.py")
-    assert "was not recorded" in call("resume", "s1", "--at", 1, "--root", tmp_path).err
+    (found,) = call("resume", "s0", "--at", 1, "--root", tmp_path, "--json").documents
+    assert found["command"].startswith(f"cd {found['folder']} && {python} train.py")
+    assert "was not recorded" in call("resume", "s2", "--at", 1, "--root", tmp_path).err
+
+
+def test_the_command_to_run_names_the_workspace_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py"])
+    monkeypatch.setenv("HOLDFAST_ROOT", f"{tmp_path}/a b")
+    count(tmp_path, "s")
+    (found,) = call("resume", "s", "--at", 1, "--root", tmp_path, "--json").documents
+    assert found["command"] == f"HOLDFAST_ROOT='{tmp_path}/a b' {shlex.quote(sys.executable)} train.py"
+
+
+@pytest.mark.parametrize("module", [False, True])
+def test_the_command_that_show_prints_goes_on_wherever_it_is_pasted(tmp_path: Path, module: bool) -> None:
+    here, elsewhere = tmp_path / "a b", tmp_path / "elsewhere"
+    for folder in (here, elsewhere):
+        folder.mkdir()
+    (here / "words.py").write_text("def word(n):\n    return f'word {n}'\n")  # found only by who starts the program rightly
+    (here / "train.py").write_text(PROGRAM)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOLDFAST_")}
+    environment |= {"PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "error"}
+    program = [sys.executable, *(["-m", "train"] if module else ["train.py"]), "it's"]
+    killed = subprocess.run(program, cwd=here, env=environment | {"HOLDFAST_ROOT": "my runs", "DIE": "1"}, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    out = call("show", "it's", "--root", here / "my runs").out
+    (line,) = re.findall(r"^go on with +(.*?) *$", out, re.MULTILINE)
+    done = subprocess.run(["sh", "-c", line], cwd=elsewhere, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "attempt 2\n", "")
+    assert Workspace(here / "my runs").session("it's").status == "finished"
 
 
 def test_a_session_is_not_set_back_to_what_was_superseded(tmp_path: Path) -> None:
@@ -84,6 +134,24 @@ def test_a_note_is_kept_and_the_digest_too(tmp_path: Path) -> None:
     assert call("note", "count", "the good one", "--root", tmp_path).status == 0
     assert "the good one" in call("show", "count", "--root", tmp_path).out
     assert Workspace(tmp_path).digest("count") == digest
+
+
+@pytest.mark.parametrize("words", [["note", "count", "the good one"], ["resume", "count", "--at", "2"]])
+def test_a_cache_that_cannot_be_written_fails_nothing_and_is_told_of(
+    tmp_path: Path, words: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    count(tmp_path)
+    cache = tmp_path / "sessions" / "count" / "session.json"
+    cache.unlink()
+    cache.mkdir()  # so that nothing can be renamed to it, whoever runs this
+    before = len(list(Workspace(tmp_path).records("count", canonical=False)))
+    done = call(*words, "--root", tmp_path)
+    assert done.status == 0
+    assert len(list(Workspace(tmp_path).records("count", canonical=False))) == before + 2
+    (told,) = caplog.messages
+    assert told.startswith(f"{cache}: ")
+    assert "it is only a cache, and what was done stands in the log" in told
+    assert call("verify", "count", "--root", tmp_path).status == 0
 
 
 def test_a_renamed_session_is_found_by_its_new_name_only(tmp_path: Path) -> None:

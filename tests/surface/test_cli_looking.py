@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 import holdfast
 from holdfast import Workspace
 from tests.helpers.command import Called, Kept, call, count, count_until_killed, counting, damage, keys, log_of, promised
+from tests.helpers.programs import die, kill
 
 
 @pytest.mark.parametrize("command", ["sessions", "checkpoints", "stats", "digest", "verify"])
@@ -70,7 +72,7 @@ def test_show_tells_where_a_run_came_from_and_how_it_went(tmp_path: Path, monkey
     count(tmp_path)
     out = call("show", "count", "--root", tmp_path).out
     assert out.startswith("count  finished\n")
-    for fact in ("python train.py --fast", "host", "started", "took", "2 attempts", "log", "20 records", "continuous, process"):
+    for fact in ("train.py --fast", "host", "started", "took", "2 attempts", "log", "20 records", "continuous, process"):
         assert fact in out
     assert re.search(r"1 +\S+ \S+ +opened +14 +2 .* killed", out)
     assert re.search(r"2 +\S+ \S+ +resumed from checkpoint 2, replay 4 +6 +2 .* finished", out)
@@ -140,6 +142,57 @@ def test_values_that_json_lacks_are_shown_for_what_they_are(tmp_path: Path) -> N
     assert "1 not finite" in out
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_on_a_narrow_terminal_no_cell_is_wrapped_and_no_unit_is_lost(
+    tmp_path: Path, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["train.py", "--with", "a rather long list of words", "--that", "does not fit into a line"])
+    name = "a session whose name is long"
+    with pytest.raises(ZeroDivisionError), counting(tmp_path, name) as (run, counter):
+        for step in run.loop(90, checkpoint_every=10):
+            counter.total += step
+            run.metric(total=counter.total, learning_rate_of_the_decoder=1 / (1 + step))
+            run.note(f"some words to make the log larger {'x' * 1_000}")
+            assert step < 80 or 1 / 0
+    Workspace(tmp_path).note(name, "a remark that takes more room than there is between the other columns of a table")
+    for words in (["sessions"], ["show", name], ["show", name, "--all"], ["checkpoints", name], ["stats", name]):
+        wide = call(*words, "--root", tmp_path).out.splitlines()
+        narrow = call(*words, "--root", tmp_path, COLUMNS=str(width)).out.splitlines()
+        assert len(narrow) == len(wide)
+        for line in narrow:
+            assert cell_len(line) <= width or line.startswith(("command ", "go on with ", name)) or ": holdfast " in line
+        if words[0] == "checkpoints":
+            assert narrow[0].split()[-1] == "state"
+            assert {line.split()[-1] for line in narrow[1:]} == {"good"}
+        if words[0] == "stats":
+            assert {line.split()[0] for line in narrow} >= {"kind", "metric", "note", "all"}
+            assert re.search(r"^note +\d+ +\d+\.\d kB", "\n".join(narrow), re.MULTILINE)
+    shown = call("show", name, "--root", tmp_path, COLUMNS=str(width)).out
+    assert "--that 'does not fit into a line'" in shown  # a command is for pasting
+    assert re.search(r"^total +[▁-█]{4,} ", shown, re.MULTILINE)
+
+
+def test_counts_say_what_they_count(tmp_path: Path) -> None:
+    count(tmp_path)
+    every = Workspace(tmp_path).session("count").records
+    assert "log records" in call("sessions", "--root", tmp_path).out.splitlines()[0]
+    assert "log records" in call("stats", "count", "--root", tmp_path).out.splitlines()[0]
+    assert "up to record" in call("checkpoints", "count", "--root", tmp_path).out.splitlines()[0]
+    shown = call("show", "count", "--root", tmp_path).out
+    assert f"20 records of the run; {every} in all" in shown
+    assert re.search(r"^attempt +began +from +recorded +checkpoints", shown, re.MULTILINE)
+
+
+def test_the_shared_part_of_a_fork_is_not_called_killed(tmp_path: Path) -> None:
+    count(tmp_path)
+    Workspace(tmp_path).fork("count", at=2, to="other")
+    shown = call("show", "other", "--root", tmp_path).out
+    assert re.search(r"^ +1 .* opened .* forked off$", shown, re.MULTILINE)
+    assert "killed" not in shown
+    Workspace(tmp_path).rewind("other", at=1)
+    assert "killed" not in call("show", "other", "--root", tmp_path).out
+
+
 def test_recorded_text_cannot_steer_the_terminal(tmp_path: Path) -> None:
     with counting(tmp_path) as (run, _):
         run.note("\x1b[2Jgone\r\nand [bold]marked[/bold]")
@@ -203,7 +256,7 @@ def test_verify_counts_what_it_checked(tmp_path: Path) -> None:
     count(tmp_path)
     done = call("verify", "count", "--root", tmp_path)
     assert done.status == 0
-    assert re.match(r"good  count: \d+ records in [\d.]+ kB and 4 checkpoints are as they were written\n", done.out)
+    assert re.match(r"good  count: \d+ log records in [\d.]+ kB and 4 checkpoints are as they were written\n", done.out)
 
 
 def test_what_a_kill_left_behind_the_end_is_no_problem(tmp_path: Path) -> None:
@@ -235,6 +288,60 @@ def test_verify_finds_a_cut_segment(tmp_path: Path) -> None:
     assert "see what is wrong with: holdfast verify count" in call("show", "count", "--root", tmp_path).err
 
 
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_session_whose_log_is_gone_is_damaged_and_verify_names_the_folder(tmp_path: Path, closed: bool) -> None:
+    count(tmp_path)
+    if not closed:
+        count_until_killed_again(tmp_path)  # session.json says that records were there when it began
+    for path in log_of(tmp_path).parent.iterdir():
+        path.unlink()
+    done = call("verify", "count", "--root", tmp_path)
+    assert done.status == 1
+    assert done.out.startswith(f"{log_of(tmp_path).parent}, byte 0: no segment of the log is left")
+    (session,) = call("sessions", "--root", tmp_path, "--json").documents
+    assert (session["status"], session["reason"]) == ("damaged", "no segment of the log is left")
+    for command in ("show", "checkpoints", "stats", "digest", "note"):
+        done = call(command, "count", *(["x"] if command == "note" else []), "--root", tmp_path)
+        assert done.status == 2
+        assert f"{log_of(tmp_path).parent}, byte 0: no segment of the log is left" in done.err
+    assert call("verify", "count", "--salvage", "--root", tmp_path).status == 1
+    assert call("delete", "count", "--yes", "--root", tmp_path).status == 0
+    assert call("sessions", "--root", tmp_path).status == 1
+
+
+@pytest.mark.parametrize("gone", ["a part", "the last segment"])
+def test_a_closed_session_whose_end_is_gone_is_damaged(tmp_path: Path, gone: str) -> None:
+    count(tmp_path)
+    count(tmp_path, steps=40, extend=True)
+    path = log_of(tmp_path).with_name("000002.jsonl")
+    data = path.read_bytes()
+    if gone == "a part":
+        path.write_bytes(data[: data.rindex(b"\n", 0, -1) + 1])
+    else:
+        path.unlink()
+    (session,) = call("sessions", "--root", tmp_path, "--json").documents
+    assert session["status"] == "damaged"
+    assert re.fullmatch(r"the log ends with record \d+, and it was closed with record \d+", session["reason"])
+    assert session["created"] > 0
+    assert call("verify", "count", "--root", tmp_path).status == 1
+    before = sorted(found.read_bytes() for found in tmp_path.rglob("*.jsonl"))
+    refused = call("note", "count", "x", "--root", tmp_path)  # it would close the log anew, and hide the damage
+    assert (refused.status, sorted(found.read_bytes() for found in tmp_path.rglob("*.jsonl"))) == (2, before)
+    assert "and it was closed with record" in refused.err
+
+
+def test_a_list_reads_no_log_of_a_closed_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count(tmp_path)
+    monkeypatch.setattr("holdfast.reading.catalog.LogReader", None)
+    assert [found.status for found in Workspace(tmp_path).sessions()] == ["finished"]
+
+
+def test_an_unknown_name_is_never_said_to_be_itself(tmp_path: Path) -> None:
+    count(tmp_path)
+    (tmp_path / "sessions" / "coumt").mkdir()
+    assert "did you mean 'count'?" in call("show", "coumt", "--root", tmp_path).err
+
+
 def test_verify_finds_a_missing_checkpoint_file(tmp_path: Path) -> None:
     large = random.Random(0).randbytes(100_000)
     with holdfast.session("count", root=tmp_path, track={"large": Kept(large)}) as run:
@@ -246,6 +353,13 @@ def test_verify_finds_a_missing_checkpoint_file(tmp_path: Path) -> None:
     assert done.status == 1
     assert str(path) in done.out
     assert "missing" in done.out
+    assert "--salvage" not in done.err  # of a log that is whole
+    assert "Restore these files from a copy; without them the run goes on from another checkpoint" in done.err
+    assert done.err.endswith(f"holdfast checkpoints count --root {tmp_path}\n")
+    (problem,) = call("verify", "count", "--root", tmp_path, "--json").documents[0]["problems"]
+    assert problem["checkpoint"] == 1
+    damage(tmp_path, offset=-50)
+    assert "--salvage" in call("verify", "count", "--root", tmp_path).err
 
 
 def test_verify_checks_several_sessions_and_one_bad_one_is_enough(tmp_path: Path) -> None:
@@ -292,6 +406,19 @@ def test_nothing_found_is_said_and_ends_with_1(tmp_path: Path, words: list[str])
     done = call(*words, "--root", tmp_path)
     assert (done.status, done.out) == (1, "")
     assert len(done.err.splitlines()) == 1
+
+
+def count_until_killed_again(root: Path) -> None:
+    """Go on with the session "count", and be killed."""
+
+    def program() -> None:
+        with counting(root, extend=True) as (run, counter):
+            for step in run.loop(40):
+                counter.total += step
+                run.metric(total=counter.total)
+                die()
+
+    kill(program)
 
 
 def _divide_by_nothing(root: Path) -> None:

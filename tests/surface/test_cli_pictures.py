@@ -5,6 +5,7 @@ import math
 import pytest
 
 from holdfast.cli import amounts, charts
+from holdfast.cli.layout import Column, fit
 from holdfast.cli.output import printable
 
 
@@ -37,6 +38,45 @@ def test_what_is_not_finite_is_counted_and_leaves_the_picture() -> None:
     for value in (1.0, math.nan, math.inf, 2.0):
         series.add(value)
     assert (series.picture(), series.strange, series.low, series.high) == ("▁█", 2, 1.0, 2.0)
+
+
+def test_a_series_is_drawn_in_less_room_too() -> None:
+    series = charts.Series()
+    for value in range(1_000):
+        series.add(value)
+    for width in (1, 5, 8, 31, 32):
+        assert 0 < len(series.picture(width)) <= width
+
+
+COLUMNS = (
+    Column(name="n", right=True),
+    Column(name="date", rank=2),
+    Column(name="text", least=10),
+    Column(name="bar", least=4, rank=1),
+)
+
+
+@pytest.mark.parametrize(
+    ("room", "widths"),
+    [
+        (100, [4, 19, 40, 20]),  # all of it
+        (80, [4, 19, 31, 20]),  # the longest is cut
+        (50, [4, 19, 14, 7]),
+        (43, [4, 19, 10, 4]),  # cut as far as it is of use
+        (42, [4, 0, 20, 14]),  # then the date goes, and the rest has its room
+        (22, [4, 0, 10, 4]),
+        (21, [4, 0, 15, 0]),
+        (16, [4, 0, 10, 0]),
+        (10, [4, 0, 4, 0]),
+        (1, [1, 0, 1, 0]),
+    ],
+)
+def test_columns_are_cut_first_and_then_left_out_by_rank(room: int, widths: list[int]) -> None:
+    assert fit(COLUMNS, [4, 19, 40, 20], room) == widths
+
+
+def test_a_column_in_which_nothing_stands_takes_no_room() -> None:
+    assert fit(COLUMNS, [4, 0, 5, 0], 80) == [4, 0, 5, 0]
 
 
 def test_amounts_are_short() -> None:

@@ -21,7 +21,7 @@ def test_new_names_sort_by_the_time_they_were_made() -> None:
     assert new_name()[8] == "-"
 
 
-@given(st.text(max_size=80))
+@given(st.one_of(st.text(max_size=80), st.text(max_size=8).map("-{}".format)))
 def test_a_checked_name_is_one_folder_in_its_composed_form_or_refused(text: str) -> None:
     refused = ""
     try:
@@ -36,6 +36,7 @@ def test_a_checked_name_is_one_folder_in_its_composed_form_or_refused(text: str)
     assert 0 < len(name.encode()) <= MAX_NAME_BYTES
     assert not set(name) & set("/\\\0")
     assert name not in (".", "..")
+    assert not name.startswith("-")
 
 
 @pytest.mark.parametrize("size", [199, 200, 201])

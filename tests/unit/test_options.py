@@ -41,4 +41,5 @@ def test_texts_are_made_storable() -> None:
 def test_a_wrong_one_is_named_with_its_value(check: Any, value: object) -> None:
     with pytest.raises(InvalidSetting) as refused:
         check("name", value)
-    assert str(refused.value).startswith(f"name={value!r} is ")
+    assert str(refused.value).startswith(f"name={value!r} must be ")
+    assert str(refused.value).endswith(". Nothing was created")

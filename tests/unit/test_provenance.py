@@ -38,6 +38,38 @@ def test_what_is_known_of_this_process_is_told(tmp_path: Path, monkeypatch: pyte
     assert "git" not in found
 
 
+@pytest.mark.parametrize(
+    ("typed", "argv", "launch"),
+    [
+        (["python", "train.py", "--lr", "1"], ["train.py", "--lr", "1"], ["train.py"]),
+        (["python", "-W", "error", "-u", "train.py"], ["train.py"], ["-W", "error", "-u", "train.py"]),
+        (["python", "-m", "tool.train", "x"], ["/lib/tool/train.py", "x"], ["-m", "tool.train"]),
+        (["python", "-O", "-m", "tool"], ["/lib/tool/__main__.py"], ["-O", "-m", "tool"]),
+        (["python", "train.py", "--lr", "1"], ["train.py"], ["train.py"]),  # the program has dropped its arguments
+        (["python", "-c", "from multiprocessing.spawn …", "--multiprocessing-fork"], ["train.py"], ["train.py"]),
+        ([], ["train.py"], ["train.py"]),
+        (["python", "-c", "import holdfast"], ["-c"], None),
+        (["python"], [""], None),
+        (["python", "-"], ["-"], None),
+    ],
+)
+def test_how_the_program_was_started_is_told(
+    monkeypatch: pytest.MonkeyPatch, typed: list[str], argv: list[str], launch: list[str] | None
+) -> None:
+    monkeypatch.setattr(sys, "argv", argv)
+    monkeypatch.setattr(sys, "orig_argv", typed)
+    found = provenance()
+    assert found.get("launch") == launch
+    assert found["interpreter"] == sys.executable
+
+
+def test_the_workspace_of_the_environment_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOLDFAST_ROOT", raising=False)
+    assert "environment" not in provenance()
+    monkeypatch.setenv("HOLDFAST_ROOT", "names")
+    assert provenance()["environment"] == {"HOLDFAST_ROOT": "names"}
+
+
 def test_it_can_be_stored_even_where_arguments_are_no_unicode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["train.py", "caf\udce9"])
     assert codec.decode(codec.snapshot(provenance(), "info"))["argv"] == ["train.py", "caf\udce9"]  # type: ignore[index]

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from math import isfinite
 
+from holdfast.cli.output import Picture
+
 _LEVELS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -11,6 +13,11 @@ def bar(share: float, *, width: int = 30) -> str:
     """A bar of `share` (0 to 1) of the width; anything above 0 is seen."""
     eighths = max(round(share * width * 8), 1 if share > 0 else 0)
     return "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
+
+
+def bar_of(share: float, style: str) -> Picture:
+    """A bar as a cell."""
+    return Picture(draw=lambda width: bar(share, width=width), width=30, style=style)
 
 
 def sparkline(values: list[float]) -> str:
@@ -56,10 +63,12 @@ class Series:
         if len(self._means) == 2 * self.width:
             self._means, self._part = _halved(self._means), 2 * self._part
 
-    def picture(self) -> str:
-        """The series as a sparkline."""
+    def picture(self, width: int | None = None) -> str:
+        """The series as a sparkline of at most so many signs; `width` of its own where not said."""
         means = [*self._means, self._sum / self._held] if self._held else self._means
-        return sparkline(_halved(means) if len(means) > self.width else means)
+        while len(means) > (self.width if width is None else max(1, width)):
+            means = _halved(means)
+        return sparkline(means)
 
 
 def _halved(means: list[float]) -> list[float]:

@@ -6,6 +6,7 @@ import typer
 
 from holdfast import Workspace
 from holdfast.cli import amounts, output
+from holdfast.cli.layout import Column
 from holdfast.cli.options import Json, Root, Session
 from holdfast.cli.output import Cell
 
@@ -41,8 +42,16 @@ def checkpoints(session: Session, *, root: Root = None, json: Json = False) -> N
         )
         for info in found
     ]
-    columns = ("checkpoint", "name", "next step", "records", "size", "age", "state")
-    output.print_table(columns, rows, right=("checkpoint", "next step", "records", "size", "age"))
+    columns = (
+        Column(name="checkpoint", right=True),
+        Column(name="name", least=6, rank=2),
+        Column(name="next step", right=True, rank=1),
+        Column(name="up to record", right=True, rank=3),
+        Column(name="size", right=True, rank=4),
+        Column(name="age", right=True, rank=5),
+        Column(name="state", least=12),
+    )
+    output.print_table(columns, rows)
 
 
 def _state(problem: str | None, *, is_released: bool, is_dead: bool, at: str | None) -> Cell:

@@ -7,6 +7,7 @@ import typer
 from holdfast import Workspace
 from holdfast.cli import amounts, output
 from holdfast.cli.options import Json, Root, Session
+from holdfast.errors import line_to_type
 
 FIELDS = ("session", "deleted", "bytes", "files")
 _LISTED = 20
@@ -40,4 +41,4 @@ def delete(
     if len(plan.files) > _LISTED:
         output.say(f"… and {len(plan.files) - _LISTED:,} more")
     output.say(("would be deleted", "yellow"), f": {plan.session}, {what}")
-    output.tell(f"nothing was deleted; do it with: holdfast delete {plan.session} --yes")
+    output.tell(f"nothing was deleted; do it with: {line_to_type('delete', plan.session, '--yes', root=root)}")

@@ -50,13 +50,15 @@ def brief(value: Any) -> str:
 
 
 def command_line(info: Mapping[str, Any], here: str) -> str | None:
-    """The line that a recorded run was started with, to be typed in the folder `here`; None where it cannot be told."""
-    argv = [str(word) for word in info.get("argv") or ()]
-    if not argv or argv[0] in ("", "-", "-c"):
+    """The line that starts a recorded run again, to be typed in the folder `here`; None where it cannot be told."""
+    settings, folder = info.get("environment") or {}, info.get("folder") or here
+    if "launch" not in info or not info.get("interpreter"):
         return None
-    line = shlex.join(["python", *argv] if argv[0].endswith(".py") else argv)
-    folder = info.get("folder")
-    return line if folder in (None, here) else f"cd {shlex.quote(str(folder))} && {line}"
+    words = [info["interpreter"], *info["launch"], *info["argv"][1:]]
+    if not all(isinstance(word, str) and word.isprintable() for word in (*words, *settings.values(), folder)):
+        return None  # it would not be shown as it has to be typed
+    line = " ".join([*(f"{name}={shlex.quote(value)}" for name, value in settings.items()), shlex.join(words)])
+    return line if folder == here else f"cd {shlex.quote(folder)} && {line}"
 
 
 def _untagged(value: Any) -> Any:

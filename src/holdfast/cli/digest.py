@@ -7,6 +7,7 @@ import typer
 from holdfast import Workspace
 from holdfast.cli import amounts, output
 from holdfast.cli.options import Json, Root
+from holdfast.errors import line_to_type
 
 FIELDS = ("equal", "sessions")
 SESSION_FIELDS = ("session", "digest", "records", "lanes")
@@ -44,8 +45,9 @@ def digest(
             output.tell(f"equal: the same run of {amounts.count(next(iter(found.values())).records, 'record')}")
     if not equal:
         one, *others = found.items()
-        for other in others:
-            output.tell(_difference(one[0], one[1].lanes, other[0], other[1].lanes))
+        for other in (entry for entry in others if entry[1].sha256 != one[1].sha256):
+            difference = _difference(one[0], one[1].lanes, other[0], other[1].lanes)
+            output.tell(f"{difference}; look at each with: {line_to_type('show', one[0], '--json', root=root)}")
         raise typer.Exit(1)
 
 
@@ -57,6 +59,4 @@ def _difference(a: str, lanes_a: dict[str, tuple[int, str]], b: str, lanes_b: di
         for lane in sorted({*lanes_a, *lanes_b})
         if lanes_a.get(lane) != lanes_b.get(lane)
     ]
-    if not differing:
-        return f"{a} and {b} are equal"
-    return f"{a} and {b} differ in {', '.join(differing)}; compare them with: holdfast show {a} --json"
+    return f"{a} and {b} differ in {', '.join(differing)}"

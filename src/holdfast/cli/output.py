@@ -7,16 +7,29 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
+
+from holdfast.cli.layout import GAP, Column, fit
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-Cell = str | tuple[str, str]
-"""A text, or a text and its style."""
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A cell that is drawn as wide as there is room: `draw` makes it of at most so many signs, `width` is the most it wants."""
+
+    draw: Callable[[int], str]
+    width: int
+    style: str = ""
+
+
+Cell = str | tuple[str, str] | Picture
+"""A text, or a text and its style, or a picture."""
 
 STATUS_STYLES = {
     "finished": "green",
@@ -57,17 +70,41 @@ def tell(text: str) -> None:
     print(printable(text), file=sys.stderr)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]], *, right: Collection[str] = ()) -> None:
-    """Print a table with a head; the columns named in `right` are set to the right."""
-    from rich.table import Table
+def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print a table with a head, without the columns in which nothing stands. The last cell of a row that is shorter than the
+    head has the rest of the line.
 
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0), show_header=any(columns))
-    for column in columns:
-        is_right = column in right
-        table.add_column(column, justify="right" if is_right else "left", no_wrap=is_right, overflow="fold")
-    for row in rows:
-        table.add_row(*map(_text, row))
-    _console(sys.stdout).print(table)
+    Where it does not fit columns are cut, with an ellipsis, or left out; no cell is wrapped.
+    """
+    from rich.cells import cell_len
+    from rich.text import Text
+
+    console, cells = _console(sys.stdout), [list(row) for row in rows]
+    natural = [0] * len(columns)
+    for row in cells:
+        for index, cell in enumerate(row if len(row) == len(columns) else row[:-1]):
+            natural[index] = max(natural[index], _width(cell, cell_len))
+    natural = [max(width, cell_len(column.name)) if width else 0 for column, width in zip(columns, natural, strict=True)]
+    widths = fit(columns, natural, console.width)
+    head: list[list[Cell]] = [[(column.name, "dim") for column in columns]]
+    for row in head + cells:
+        parts = [_aligned(cell, width, column) for cell, width, column in zip(row, widths, columns, strict=False) if width]
+        if len(row) < len(columns):
+            parts[len([width for width in widths[: len(row) - 1] if width]) :] = [_text(row[-1])]
+        line = Text(" " * GAP).join(parts)
+        line.truncate(console.width, overflow="ellipsis")
+        line.rstrip()
+        console.print(line, soft_wrap=True)
+
+
+def print_facts(facts: Mapping[str, Cell], *, whole: Collection[str] = ()) -> None:
+    """Print named values, a line each, cut where it does not fit; those in `whole` are for pasting, and never cut."""
+    console, room = _console(sys.stdout), max(map(len, facts), default=0) + GAP
+    for name, cell in facts.items():
+        line = _text((f"{name:<{room}}", "dim")) + _text(cell)
+        if name not in whole:
+            line.truncate(console.width, overflow="ellipsis")
+        console.print(line, soft_wrap=True)
 
 
 @contextmanager
@@ -98,11 +135,28 @@ def never_fail_on_a_sign() -> None:
             reconfigure(errors="replace")
 
 
-def _text(cell: Cell) -> "Text":
+def _text(cell: Cell, width: int | None = None) -> "Text":
     from rich.text import Text
 
+    if isinstance(cell, Picture):
+        return Text(cell.draw(cell.width if width is None else width), cell.style)
     text, style = (cell, "") if isinstance(cell, str) else cell
     return Text(printable(text), style)
+
+
+def _width(cell: Cell, cell_len: Callable[[str], int]) -> int:
+    return cell.width if isinstance(cell, Picture) else cell_len(_text(cell).plain)
+
+
+def _aligned(cell: Cell, width: int, column: Column) -> "Text":
+    text = _text(cell, width)
+    text.truncate(width, overflow="ellipsis")
+    missing = width - text.cell_len
+    if column.right:
+        text.pad_left(missing)
+    else:
+        text.pad_right(missing)
+    return text
 
 
 def _console(stream: TextIO) -> "Console":

@@ -1,15 +1,16 @@
 """What `show` prints of a session, part by part."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf
 from pathlib import Path
 from typing import Any
 
 from holdfast.cli import amounts, output
-from holdfast.cli.charts import Series, bar
+from holdfast.cli.charts import Series, bar_of
 from holdfast.cli.describe import KIND_STYLES, brief, command_line, in_words, pairs
-from holdfast.cli.output import STATUS_STYLES, Cell
+from holdfast.cli.layout import Column
+from holdfast.cli.output import STATUS_STYLES, Cell, Picture
 from holdfast.cli.summary import Attempt, Summary
 
 _RESUMABLE = ("interrupted", "killed", "failed")
@@ -30,7 +31,7 @@ def print_head(name: str, status: str, reason: str | None, to: str | None, size:
         "host": host,
         "started": f"{amounts.date_and_time(began)}  ({amounts.age(began, time.time_ns() // 1000)} ago)" if began else "",
         "took": f"{amounts.span(took)} in {amounts.count(len(attempts), 'attempt')}",
-        "log": f"{amounts.count(sum(summary.kinds.values()), 'record')}, {size}",
+        "log": f"{amounts.count(sum(summary.kinds.values()), 'record')} of the run; {summary.last:,} in all, {size}",
         "saving": f"{opened.get('save_mode', '')}, {opened.get('durability', '')}" if opened else "",
         "config": brief(opened["config"]) if opened.get("config") else "",
         "epoch": str(opened.get("epoch", "")),
@@ -39,7 +40,8 @@ def print_head(name: str, status: str, reason: str | None, to: str | None, size:
         "goes on as": to or "",
         "go on with": (line or "the same line again", "bold") if status in _RESUMABLE else "",
     }
-    output.print_table(("", ""), [((name, "dim"), value) for name, value in facts.items() if value and value != ("", "")])
+    shown = {name: value for name, value in facts.items() if value and value != ("", "")}
+    output.print_facts(shown, whole=("command", "go on with"))
 
 
 def print_timeline(summary: Summary, status: str) -> None:
@@ -47,7 +49,7 @@ def print_timeline(summary: Summary, status: str) -> None:
     rows: list[tuple[Cell, ...]] = []
     for entry in summary.timeline:
         if not isinstance(entry, Attempt):
-            rows.append(("", amounts.date_and_time(entry.ts), (entry.text, "italic"), "", "", "", ""))
+            rows.append(("", amounts.date_and_time(entry.ts), (entry.text, "italic")))
             continue
         ended = entry.ended or ("running" if status == "running" else "killed")
         why = f" ({entry.reason})" if entry.reason and entry.reason != ended else ""
@@ -62,20 +64,28 @@ def print_timeline(summary: Summary, status: str) -> None:
                 (ended + why, STATUS_STYLES.get(ended, "")),
             )
         )
-    columns = ("attempt", "began", "from", "records", "checkpoints", "took", "end")
-    _part(columns, rows, right=("attempt", "records", "checkpoints", "took"))
+    columns = (
+        Column(name="attempt", right=True),
+        Column(name="began", rank=4),
+        Column(name="from", least=20),
+        Column(name="recorded", right=True, rank=1),
+        Column(name="checkpoints", right=True, rank=3),
+        Column(name="took", right=True, rank=2),
+        Column(name="end", least=10),
+    )
+    _part(columns, rows)
 
 
 def print_kinds(summary: Summary) -> None:
     """Records by kind, as bars."""
     most = max(summary.kinds.values(), default=0)
     rows: list[tuple[Cell, ...]] = [
-        ((kind, KIND_STYLES.get(kind, "")), f"{count:,}", (bar(count / most), KIND_STYLES.get(kind, "")))
+        ((kind, KIND_STYLES.get(kind, "")), f"{count:,}", bar_of(count / most, KIND_STYLES.get(kind, "")))
         for kind, count in summary.kinds.most_common()
     ]
     if summary.superseded:
         rows.append((("superseded", "dim"), f"{summary.superseded:,}", ""))
-    _part(("kind", "records", ""), rows, right=("records",))
+    _part((Column(name="kind", least=8), Column(name="records", right=True), Column(name="", least=8, rank=1)), rows)
 
 
 def print_metrics(summary: Summary) -> None:
@@ -83,17 +93,26 @@ def print_metrics(summary: Summary) -> None:
     rows: list[tuple[Cell, ...]] = [
         (
             name,
-            (series.picture(), "cyan"),
+            Picture(draw=series.picture, width=len(series.picture()), style="cyan"),
             *map(_number, (series.first, series.last, series.low, series.high)),
             _strange(series),
         )
         for name, series in summary.metrics.items()
     ]
-    _part(("metric", "", "first", "last", "low", "high", ""), rows, right=("first", "last", "low", "high"))
+    columns = (
+        Column(name="metric", least=12),
+        Column(name="", least=8, rank=1),
+        Column(name="first", right=True, rank=2),
+        Column(name="last", right=True),
+        Column(name="low", right=True, rank=4),
+        Column(name="high", right=True, rank=3),
+        Column(name="", least=8, rank=5),
+    )
+    _part(columns, rows)
 
 
-def print_checkpoints(summary: Summary, session: str) -> None:
-    """The last checkpoints."""
+def print_checkpoints(summary: Summary, line: str) -> None:
+    """The last checkpoints, and the line to type for all of them."""
     rows: list[tuple[Cell, ...]] = [
         (
             str(record["number"]),
@@ -105,15 +124,28 @@ def print_checkpoints(summary: Summary, session: str) -> None:
         )
         for record in summary.checkpoints
     ]
-    columns = ("checkpoint", "name", "records", "size", "taken", "")
-    _part(columns, rows, right=("checkpoint", "records", "size"))
+    columns = (
+        Column(name="checkpoint", right=True),
+        Column(name="name", least=6, rank=2),
+        Column(name="up to record", right=True, rank=3),
+        Column(name="size", right=True),
+        Column(name="taken", rank=4),
+        Column(name="", least=12, rank=1),
+    )
+    _part(columns, rows)
     if summary.checkpoint_count > len(rows):
-        output.say((f"{summary.checkpoint_count:,} in all; see: holdfast checkpoints {session}", "dim"))
+        output.say((f"{summary.checkpoint_count:,} in all; see: {line}", "dim"))
 
 
 def print_last(records: Iterable[dict[str, Any]]) -> None:
     """A list of records."""
-    _part(("n", "time", "kind", "record"), [_record(fields) for fields in records], right=("n",))
+    columns = (
+        Column(name="n", right=True),
+        Column(name="time", rank=1),
+        Column(name="kind"),
+        Column(name="record", least=20),
+    )
+    _part(columns, [_record(fields) for fields in records])
 
 
 def print_record(fields: dict[str, Any]) -> None:
@@ -135,10 +167,10 @@ def _record(fields: dict[str, Any]) -> tuple[str, str, tuple[str, str], str]:
     return str(fields["n"]), amounts.time_of_day(fields["ts"]), (fields["kind"], style), in_words(fields)
 
 
-def _part(columns: tuple[str, ...], rows: list[tuple[Cell, ...]], *, right: tuple[str, ...]) -> None:
+def _part(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> None:
     if rows:
         output.say("")
-        output.print_table(columns, rows, right=right)
+        output.print_table(columns, rows)
 
 
 def _number(value: float | None) -> str:

@@ -6,6 +6,7 @@ import typer
 
 from holdfast import Workspace
 from holdfast.cli import amounts, output
+from holdfast.cli.layout import Column
 from holdfast.cli.options import Json, Root
 from holdfast.cli.output import STATUS_STYLES
 
@@ -44,5 +45,13 @@ def sessions(*, root: Root = None, json: Json = False) -> None:
         )
         for session in found
     ]
-    columns = ("session", "status", "attempts", "records", "size", "age", "why")
-    output.print_table(columns, rows, right=("attempts", "records", "size", "age"))
+    columns = (
+        Column(name="session", least=12),
+        Column(name="status"),
+        Column(name="attempts", right=True, rank=5),
+        Column(name="log records", right=True, rank=4),
+        Column(name="size", right=True, rank=3),
+        Column(name="age", right=True, rank=2),
+        Column(name="why", least=12, rank=1),
+    )
+    output.print_table(columns, rows)

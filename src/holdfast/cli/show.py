@@ -3,6 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from holdfast import Workspace
 from holdfast.cli import amounts, output, portrait
 from holdfast.cli.options import Json, Root, Session
 from holdfast.cli.summary import BOOKKEEPING, Summary
+from holdfast.errors import line_to_type
 
 _WAIT_SECONDS = 0.2
 _TOLD_EVERY = 10_000
@@ -52,10 +54,10 @@ def show(
         for fields in _tail(workspace.records(session, canonical=not every), last):
             printed(fields)
     else:
-        _summarise(workspace, session, every=every, last=_LAST if last is None else last)
+        _summarise(workspace, session, root, every=every, last=_LAST if last is None else last)
 
 
-def _summarise(workspace: Workspace, session: str, *, every: bool, last: int) -> None:
+def _summarise(workspace: Workspace, session: str, root: Path | None, *, every: bool, last: int) -> None:
     facts = workspace.session(session)
     summary = Summary()
     tail: deque[dict[str, Any]] = deque(maxlen=last)
@@ -70,12 +72,12 @@ def _summarise(workspace: Workspace, session: str, *, every: bool, last: int) ->
     portrait.print_timeline(summary, facts.status)
     portrait.print_kinds(summary)
     portrait.print_metrics(summary)
-    portrait.print_checkpoints(summary, session)
+    portrait.print_checkpoints(summary, line_to_type("checkpoints", session, root=root))
     portrait.print_last(tail)
     if facts.status != "running" and summary.last < facts.records:
         output.tell(
             f"the log ends with record {summary.last:,}, and there should be {facts.records:,}; see what is wrong with: "
-            f"holdfast verify {session}"
+            f"{line_to_type('verify', session, root=root)}"
         )
 
 

@@ -4,9 +4,12 @@ import typer
 
 from holdfast import Workspace
 from holdfast.cli import amounts, output
-from holdfast.cli.charts import bar
+from holdfast.cli.charts import bar_of
 from holdfast.cli.describe import KIND_STYLES
+from holdfast.cli.layout import Column
 from holdfast.cli.options import Json, Root, Session
+from holdfast.cli.output import Cell
+from holdfast.errors import line_to_type
 
 FIELDS = ("kind", "records", "bytes", "bytes_per_record")
 
@@ -18,7 +21,8 @@ def stats(session: Session, *, root: Root = None, json: Json = False) -> None:
     """
     found = Workspace(root).stats(session)
     if not found:
-        output.tell(f"session {session!r} has no records yet; follow it with: holdfast show {session} --follow")
+        line = line_to_type("show", session, "--follow", root=root)
+        output.tell(f"session {session!r} has no records yet; follow it with: {line}")
         raise typer.Exit(1)
     total = sum(entry.bytes for entry in found)
     if json:
@@ -26,18 +30,25 @@ def stats(session: Session, *, root: Root = None, json: Json = False) -> None:
             facts = (entry.kind, entry.records, entry.bytes, round(entry.bytes / entry.records, 1))
             output.print_json(dict(zip(FIELDS, facts, strict=True)))
         return
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (
             (entry.kind, KIND_STYLES.get(entry.kind, "dim")),
             f"{entry.records:,}",
             amounts.size(entry.bytes),
             f"{entry.bytes / entry.records:,.0f}",
             f"{entry.bytes / total:.1%}",
-            (bar(entry.bytes / total), KIND_STYLES.get(entry.kind, "dim")),
+            bar_of(entry.bytes / total, KIND_STYLES.get(entry.kind, "dim")),
         )
         for entry in found
     ]
     records = sum(entry.records for entry in found)
-    rows.append((("all", "bold"), f"{records:,}", amounts.size(total), f"{total / records:,.0f}", "", ("", "")))
-    columns = ("kind", "records", "size", "bytes each", "share", "")
-    output.print_table(columns, rows, right=("records", "size", "bytes each", "share"))
+    rows.append((("all", "bold"), f"{records:,}", amounts.size(total), f"{total / records:,.0f}", "", ""))
+    columns = (
+        Column(name="kind", least=8),
+        Column(name="log records", right=True),
+        Column(name="size", right=True, rank=1),
+        Column(name="bytes each", right=True, rank=3),
+        Column(name="share", right=True, rank=2),
+        Column(name="", least=8, rank=4),
+    )
+    output.print_table(columns, rows)

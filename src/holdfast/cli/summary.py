@@ -117,7 +117,8 @@ class Summary:
             return
         before = self._before
         if fields.get("reason") and fields["reason"] in (before.get("reason"), before.get("text")):
-            attempt.ended = "killed"
+            # A fork shares a part of the attempt: how that ended stands in the other session.
+            attempt.ended = "forked off" if fields["reason"].startswith("forked from ") else "killed"
             return
         attempt.ended, attempt.reason = fields["status"], fields.get("reason")
         attempt.until = max(attempt.until, fields["ts"]) if before.get("kind") != "annotated" else attempt.until

@@ -1,5 +1,6 @@
 """holdfast verify"""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -7,9 +8,10 @@ import typer
 from holdfast import Workspace
 from holdfast.cli import amounts, output
 from holdfast.cli.options import Json, Root
+from holdfast.errors import line_to_type
 
 FIELDS = ("session", "ok", "records", "bytes", "checkpoints", "torn", "problems")
-PROBLEM_FIELDS = ("path", "offset", "what")
+PROBLEM_FIELDS = ("path", "offset", "what", "checkpoint")
 
 
 def verify(
@@ -33,11 +35,11 @@ def verify(
     if salvage:
         _print_what_is_left(workspace, sessions)
         return
-    results = [_verify(workspace, name, as_json=json) for name in sessions]
+    results = [_verify(workspace, name, root, as_json=json) for name in sessions]
     raise typer.Exit(0 if all(results) else 1)
 
 
-def _verify(workspace: Workspace, name: str, *, as_json: bool) -> bool:
+def _verify(workspace: Workspace, name: str, root: Path | None, *, as_json: bool) -> bool:
     """Check one session and print what was found; whether all is well."""
     with output.progress(f"checking {name}", workspace.session(name).bytes) as told:
         found = workspace.verify(name, told)
@@ -52,16 +54,22 @@ def _verify(workspace: Workspace, name: str, *, as_json: bool) -> bool:
     if is_good:
         output.say(
             ("good", "green"),
-            f"  {found.session}: {amounts.count(found.records, 'record')} in {amounts.size(found.bytes)} and "
+            f"  {found.session}: {amounts.count(found.records, 'log record')} in {amounts.size(found.bytes)} and "
             f"{amounts.count(found.checkpoints, 'checkpoint')} are as they were written",
         )
     if found.torn:
         output.tell(f"{amounts.size(found.torn)} behind the end were being written at a kill; they were never part of the log")
     if not is_good:
-        output.tell(
-            f"{found.session}: {amounts.count(len(found.problems), 'problem')}; restore these files from a copy, or take "
-            f"what can be had with: holdfast verify {found.session} --salvage > records.jsonl"
-        )
+        if all(problem.checkpoint is not None for problem in found.problems):
+            rest = (
+                "the log is whole, and no record is lost. Restore these files from a copy; without them the run goes on from "
+                "another checkpoint, or from the start, when the same line is run again. See which are good with: "
+                f"{line_to_type('checkpoints', found.session, root=root)}"
+            )
+        else:
+            line = line_to_type("verify", found.session, "--salvage", root=root)
+            rest = f"restore these files from a copy, or take what can be had with: {line} > records.jsonl"
+        output.tell(f"{found.session}: {amounts.count(len(found.problems), 'problem')}; {rest}")
     return is_good
 
 

@@ -7,18 +7,30 @@ from typing import Any
 import msgspec
 
 from holdfast.errors import HoldfastError
-from holdfast.records import Closed, Opened, Resumed, decode_bookkeeping
+from holdfast.reading.locate import located
+from holdfast.records import UNREADABLE, BadRecord, Closed, Opened, Resumed, decode_bookkeeping
 from holdfast.storage.files import Files, read_whole
 from holdfast.storage.host import boot_id
+from holdfast.storage.lines import read_head
 from holdfast.storage.lock import living_holder
 from holdfast.storage.reader import LogReader
+from holdfast.storage.recovery import segment_numbers, segment_path
 
 MANIFEST_NAME = "session.json"
+NO_SEGMENT = "no segment of the log is left"
+_END_BYTES = 64 << 10
 _ENDED = frozenset(("finished", "interrupted", "failed", "forked"))
 
 
 class _Time(msgspec.Struct):
     ts: int
+
+
+def _time_of(line: bytes) -> int:
+    try:
+        return msgspec.json.decode(line, type=_Time).ts
+    except UNREADABLE as error:
+        raise BadRecord(line, str(error)) from None
 
 
 class Manifest(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -56,6 +68,28 @@ def closed_with(files: Files, folder: Path) -> int:
     return manifest.records if manifest is not None and manifest.status in _ENDED else 0
 
 
+def had_records(files: Files, folder: Path) -> bool:
+    """Whether something was recorded in a session's folder, by its log, or by its manifest where the log is gone."""
+    manifest = read_manifest(files, folder)
+    return bool(segment_numbers(files, folder / "log" / "main")) or (manifest is not None and manifest.records > 0)
+
+
+def _reaches(files: Files, log: Path, n: int) -> bool:
+    """Whether the log's last line is record n or a later one. Costs one look at the end of its last file; False is no proof."""
+    try:
+        numbers = segment_numbers(files, log)
+        file = files.open(segment_path(log, numbers[-1] if numbers else 0))
+        try:
+            size = file.size()
+            end = file.read(min(size, _END_BYTES), max(0, size - _END_BYTES))
+        finally:
+            file.close()
+    except OSError:
+        return False
+    head = read_head(end.rstrip(b"\n\0").rpartition(b"\n")[2])
+    return head is not None and head.n >= n
+
+
 def rebuild_manifest(reader: LogReader, session: str) -> Manifest | None:
     """What the log itself says; None where nothing was recorded."""
     if not reader.last:
@@ -74,7 +108,7 @@ def rebuild_manifest(reader: LogReader, session: str) -> Manifest | None:
         records=reader.last,
         bytes=sum(extent.end for extent in reader.past.extents),
         created=opened.ts,
-        updated=msgspec.json.decode(last, type=_Time).ts,
+        updated=_time_of(last),
         epoch=next((start.epoch for start in attempt_starts(reader)), None),
         tags=opened.tags,
         notes=opened.notes,
@@ -87,10 +121,10 @@ def attempt_starts(reader: LogReader) -> Iterator[Opened | Resumed]:
     for extent in reversed(reader.past.extents):
         if extent.last >= extent.header.first:
             line = reader.find(extent.header.first)
-            if line.startswith(
-                (b'{"kind":"opened"', b'{"kind":"resumed"')
-            ):  # another one stands first in a segment that rolled
-                yield decode_bookkeeping(line)
+            # Another one stands first in a segment that rolled.
+            record = decode_bookkeeping(line) if line.startswith((b'{"kind":"opened"', b'{"kind":"resumed"')) else None
+            if isinstance(record, Opened | Resumed):
+                yield record
 
 
 def config_of(reader: LogReader) -> Any:
@@ -116,15 +150,24 @@ def describe_session(files: Files, root: Path, name: str) -> Manifest | None:
     folder = root / "sessions" / name
     log = folder / "log" / "main"
     manifest = read_manifest(files, folder)
-    if manifest is not None and manifest.status in _ENDED and living_holder(files, folder / "lock") is None:
+    is_held = living_holder(files, folder / "lock") is not None
+    closed_with = manifest.records if manifest is not None and manifest.status in _ENDED and not is_held else 0
+    if manifest is not None and closed_with and _reaches(files, log, closed_with):
         return msgspec.structs.replace(manifest, name=name)
+    known = manifest or Manifest(name=name, status="", attempts=0, records=0, bytes=0, created=0, updated=0)
     try:
-        rebuilt = rebuild_manifest(LogReader(files, log, boot_id()), name)
+        with located(files, log):
+            rebuilt = rebuild_manifest(LogReader(files, log, boot_id()), name)
+        is_gone = known.records > 0 and not is_held and not segment_numbers(files, log)
     except (HoldfastError, OSError) as error:
-        return Manifest(name=name, status="damaged", reason=str(error), attempts=0, records=0, bytes=0, created=0, updated=0)
+        return msgspec.structs.replace(known, name=name, status="damaged", reason=str(error))
+    ends = rebuilt.records if rebuilt is not None else 0
+    if is_gone or ends < closed_with:
+        reason = NO_SEGMENT if is_gone else f"the log ends with record {ends}, and it was closed with record {closed_with}"
+        return msgspec.structs.replace(known, name=name, status="damaged", reason=reason)
     if rebuilt is None:
         return None
-    if living_holder(files, folder / "lock") is not None:
+    if is_held:
         rebuilt.status, rebuilt.reason = "running", None
     elif rebuilt.status not in _ENDED:
         rebuilt.status = "killed"

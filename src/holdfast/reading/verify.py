@@ -8,17 +8,21 @@ from pathlib import Path
 import msgspec
 
 from holdfast.errors import HoldfastError
+from holdfast.reading.view import check_record
+from holdfast.records import BadRecord
 from holdfast.storage.files import Files, read_whole
 from holdfast.storage.lines import read_closes, read_head
 from holdfast.storage.recovery import Extent, Past, recover, segment_numbers, segment_path
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something that is not as it was written: where, from which byte, and what."""
+    """Something that is not as it was written: where, from which byte, and what. checkpoint: its number, where the file is one
+    of a checkpoint's and the log is whole without it."""
 
     path: str
     offset: int
     what: str
+    checkpoint: int | None = None
 
 
 class LogCheck(msgspec.Struct, frozen=True):
@@ -101,6 +105,11 @@ def _check_extent(files: Files, extent: Extent, after: Extent | None) -> Iterato
             yield Problem(path, pos, f"no whole record stands where record {n} should")
         elif head.n != n:
             yield Problem(path, pos, f"record {n} should stand here, and record {head.n} does")
+        else:
+            try:
+                check_record(line)
+            except BadRecord as error:
+                yield Problem(path, pos, error.reason)
         n += 1
         pos += len(line) + 1
     pos, crc = extent.start, _header_crc(data, extent)

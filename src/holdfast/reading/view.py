@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.records import CANONICAL_KINDS, Superseded, decode_bookkeeping
+from holdfast.records import CANONICAL_KINDS, UNREADABLE, BadRecord, Superseded, decode_bookkeeping
 from holdfast.storage.reader import LogReader
 
 
@@ -37,19 +37,37 @@ def canonical_records(reader: LogReader, first: int = 1) -> Iterator[tuple[int, 
     """
     superseded = superseded_records(reader, first)
     for n, line in reader.read(first):
-        place = _place_of(line)
-        if place.kind in CANONICAL_KINDS and not is_superseded(n, place.lane or "", place.top, superseded):
-            yield n, _fields_of(line)
+        try:
+            place = _place_of(line)
+            if place.kind not in CANONICAL_KINDS or is_superseded(n, place.lane or "", place.top, superseded):
+                continue
+            fields = _fields_of(line)
+        except UNREADABLE as error:
+            raise BadRecord(line, str(error)) from None
+        yield n, fields
 
 
 def all_records(reader: LogReader, first: int = 1) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and decoded line of every record, bookkeeping too; superseded ones have "superseded": true."""
     superseded = superseded_records(reader, first)
     for n, line in reader.read(first):
-        fields = _fields_of(line)
-        if fields["kind"] in CANONICAL_KINDS and is_superseded(n, fields.get("lane", ""), fields.get("top", False), superseded):
+        try:
+            place, fields = _place_of(line), _fields_of(line)
+        except UNREADABLE as error:
+            raise BadRecord(line, str(error)) from None
+        if place.kind in CANONICAL_KINDS and is_superseded(n, place.lane or "", place.top, superseded):
             fields["superseded"] = True
         yield n, fields
+
+
+def check_record(line: bytes) -> None:
+    """Raise BadRecord where a line cannot be read by what reads logs."""
+    try:
+        place = _place_of(line)
+    except UNREADABLE as error:
+        raise BadRecord(line, str(error)) from None
+    if place.kind not in CANONICAL_KINDS:
+        decode_bookkeeping(line)
 
 
 def is_superseded(n: int, lane: str, top: bool, superseded: list[Superseded]) -> bool:

@@ -7,8 +7,9 @@ from time import time_ns
 
 import msgspec
 
-from holdfast.errors import SessionNotFound, UsageError
-from holdfast.reading.catalog import rebuild_manifest
+from holdfast.errors import Corrupted, SessionNotFound, StorageError, UsageError, line_about, line_in
+from holdfast.reading.catalog import MANIFEST_NAME, NO_SEGMENT, closed_with, had_records, rebuild_manifest
+from holdfast.reading.locate import located
 from holdfast.reading.view import superseded_records
 from holdfast.recording.fields import text_value
 from holdfast.records import Annotated, Checkpoint, Closed, Range, Superseded
@@ -35,14 +36,15 @@ class DeletePlan(msgspec.Struct, frozen=True):
 
 
 def find_session(files: Files, root: Path, name: str) -> SessionFolder:
-    """The folder of a session in which something was recorded. Raises SessionNotFound, with names that come close."""
+    """The folder of a session in which something was recorded, even if that is gone. Raises SessionNotFound, with names that
+    come close."""
     folder = SessionFolder(files, root, checked_name(name))
-    if not folder.exists:
+    if not had_records(files, folder.path):
         from difflib import get_close_matches
 
-        known = files.names(root / "sessions")
+        known = [other for other in files.names(root / "sessions") if not other.startswith(".") and other != folder.name]
         close = get_close_matches(name, known, n=3)
-        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else "; list them with: holdfast sessions"
+        hint = f"; did you mean {', '.join(map(repr, close))}?" if close else f"; list them with: {line_in(root, 'sessions')}"
         raise SessionNotFound(f"there is no session {name!r} in {root}{hint}")
     return folder
 
@@ -73,7 +75,7 @@ def rewind_session(folder: SessionFolder, number: int) -> None:
         if is_dead(checkpoint, superseded_records(reader)):
             raise UsageError(
                 f"checkpoint {number} holds what was superseded since. Nothing was changed; go on from it in a session of its "
-                f"own, with: holdfast fork {folder.name} --at {number}"
+                f"own, with: {line_about(folder.path, 'fork', '--at', str(number))}"
             )
         ranges = forking.ranges_behind(reader, checkpoint, past.last)
         _append(folder, folder.name, past, ranges, checkpoint.n, f"rewound to checkpoint {number}")
@@ -136,7 +138,8 @@ def _find_resumable(folder: SessionFolder, reader: LogReader, number: int) -> Ch
     if checkpoint.at is None:
         raise UsageError(
             f"checkpoint {number} was taken outside every loop and step, where a run cannot go on; choose another one "
-            "(holdfast checkpoints SESSION), or take its state with: holdfast export-checkpoint"
+            f"({line_about(folder.path, 'checkpoints')}), or take its state with: "
+            f"{line_about(folder.path, 'export-checkpoint', str(number), 'state.json')}"
         )
     CheckpointStore(folder.files, folder.checkpoints, 0, 0).verify(checkpoint)
     return checkpoint
@@ -153,9 +156,16 @@ def _locked(folder: SessionFolder) -> Iterator[None]:
 
 @contextmanager
 def _held(folder: SessionFolder) -> Iterator[Past]:
-    """The log as it is, while nobody else may write it."""
-    with _locked(folder):
-        yield recover(folder.files, folder.log, host.boot_id())
+    """The log as it is, while nobody else may write it. Raises Corrupted where a part that was closed is gone from its end."""
+    with _locked(folder), located(folder.files, folder.log):
+        past = recover(folder.files, folder.log, host.boot_id())
+        closed = closed_with(folder.files, folder.path)
+        if not past.highest_segment:
+            raise Corrupted(folder.log, 0, NO_SEGMENT)
+        if past.last < closed:
+            path, end = (past.extents[-1].path, past.extents[-1].end) if past.extents else (folder.log, 0)
+            raise Corrupted(path, end, f"the log ends here with record {past.last}, and it was closed with record {closed}")
+        yield past
 
 
 def _writer(folder: SessionFolder, name: str, past: Past, chain: int) -> LogWriter:
@@ -182,9 +192,18 @@ def _append(folder: SessionFolder, name: str, past: Past, ranges: list[Range], r
 
 
 def _update_manifest(folder: SessionFolder, name: str) -> None:
-    manifest = rebuild_manifest(LogReader(folder.files, folder.log, host.boot_id()), name)
-    if manifest is not None:
-        write_manifest(folder.files, folder.path, manifest)
+    """What was done stands in the log: a cache that cannot be written is told of, and fails nothing."""
+    try:
+        manifest = rebuild_manifest(LogReader(folder.files, folder.log, host.boot_id()), name)
+        if manifest is not None:
+            write_manifest(folder.files, folder.path, manifest)
+    except (StorageError, OSError) as error:
+        import logging  # here, as it takes longer to import than all the rest
+
+        logging.getLogger("holdfast").warning(
+            f"{folder.path / MANIFEST_NAME}: {getattr(error, 'strerror', None) or error}; it is only a cache, and what was "
+            "done stands in the log. Delete it to have lists made from the log"
+        )
 
 
 def _walk(files: Files, path: Path) -> Iterator[Path]:

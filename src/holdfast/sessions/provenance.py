@@ -1,4 +1,4 @@
-"""Where a run came from: command line, Python, packages, host, git commit. It stands in `info`: equal runs may differ."""
+"""Where a run came from: command, Python, packages, host, git commit. It stands in `info`: equal runs may differ."""
 
 import os
 import sys
@@ -8,17 +8,23 @@ from typing import Any
 from holdfast.storage.host import host_name
 
 _GIT_SECONDS = 2.0
+_NO_PROGRAM = frozenset(("", "-", "-c"))  # as argv[0]: at the prompt, from standard input, from a text
 
 
 def provenance() -> dict[str, Any]:
     """What is known of this process. Never raises: what cannot be had is left out."""
     found: dict[str, Any] = {
         "argv": [*sys.argv],
+        "interpreter": sys.executable,
         "python": ".".join(map(str, sys.version_info[:3])),
         "packages": _imported_versions(),
         "host": host_name(),
         "pid": os.getpid(),
     }
+    if (launch := _launch(sys.argv, sys.orig_argv)) is not None:
+        found["launch"] = launch
+    if root := os.environ.get("HOLDFAST_ROOT"):
+        found["environment"] = {"HOLDFAST_ROOT": root}
     try:
         found["folder"] = str(Path.cwd())
     except OSError:
@@ -27,6 +33,18 @@ def provenance() -> dict[str, Any]:
     if commit:
         found["git"] = {"commit": commit, "dirty": bool(_git("status", "--porcelain", "--untracked-files=no"))}
     return found
+
+
+def _launch(argv: list[str], typed: list[str]) -> list[str] | None:
+    """The words between the interpreter and the program's own arguments: options, and the script, or -m and the module. None
+    where no script or module was started."""
+    if not argv or argv[0] in _NO_PROGRAM:
+        return None
+    words = typed[1 : len(typed) - len(argv) + 1]
+    is_module = words[-2:-1] == ["-m"]
+    if typed[len(typed) - len(argv) + 1 :] == argv[1:] and (is_module or words[-1:] == argv[:1]):
+        return words
+    return [argv[0]]  # the program has changed its arguments, or is a child that multiprocessing started
 
 
 def _imported_versions() -> dict[str, str]:
