@@ -258,6 +258,14 @@ class BadRecord(Corrupted):
         return f"{self.reason}. Nothing was changed; see where it stands with: holdfast verify SESSION"
 
 
+def kind_of(line: bytes) -> str:
+    """The kind of a record's line: its first field. Raises BadRecord."""
+    try:
+        return line[9 : line.index(b'"', 9)].decode()
+    except ValueError:
+        raise BadRecord(line, "it does not begin with its kind") from None
+
+
 def decode_bookkeeping(line: bytes) -> Bookkeeping:
     """A line of bookkeeping as its record. Raises BadRecord."""
     try:

@@ -106,7 +106,7 @@ class Workspace:
             return list_checkpoints(reader, self._store(name).verify)
 
     def verify(self, name: str, progress: Callable[[int], object] = lambda done: None) -> Verification:
-        """Check every byte of a session: headers, closes, gaps, and the files of checkpoints that are not released."""
+        """Check every byte of a session: its log, the files of checkpoints that are not released, and copied files."""
         folder = self._folder(name)
         check = self._check_log(name, progress)
         problems = list(check.problems)
@@ -122,6 +122,8 @@ class Workspace:
             for info in infos
             if info.problem is not None
         ]
+        if not check.problems:
+            problems += verifying.verify_kept_files(self._reader(name), self._files, folder.kept_files)
         kept = sum(1 for info in infos if not info.released)
         return Verification(folder.name, check.records, check.bytes, kept, check.torn, tuple(problems))
 

@@ -13,6 +13,7 @@ import pytest
 
 import holdfast
 from holdfast import Interrupted, SessionClosed, UsageError, Workspace
+from holdfast import current_run as current
 from holdfast.storage.faulty import KillingFiles
 from holdfast.storage.files import RealFiles
 from tests.helpers.programs import (
@@ -364,6 +365,25 @@ def test_a_file_that_threads_record_at_once_is_there_in_full(tmp_path: Path) -> 
         assert list(kept.parent.iterdir()) == [kept]
 
 
+def test_a_file_that_changes_while_it_is_copied_is_not_recorded(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"before")
+
+    class Changing(RealFiles):
+        def mkdir(self, path: Path) -> None:
+            super().mkdir(path)
+            if path.name == "files":
+                source.write_bytes(b"behind")
+
+    with holdfast.session("run", root=tmp_path / "work", files=Changing()) as run:
+        run.note("x")
+        with pytest.raises(holdfast.ReadFailed, match="it changed while it was copied"):
+            run.file(source)
+        assert list((run.path / "files").iterdir()) == []
+        run.file(source)
+    assert [fields["kind"] for fields in canonical(tmp_path / "work")] == ["note", "file"]
+
+
 # Signals and children --------------------------------------------------------------------------------------------------------
 
 
@@ -529,6 +549,25 @@ def test_a_session_whose_log_is_shorter_than_when_it_was_closed_is_not_begun_ane
     assert sorted(path for path in session.rglob("*") if path.is_file()) == before
     segment.write_bytes(kept)
     result_of(program)
+
+
+def test_a_flipped_byte_in_what_has_to_be_repeated_is_found_at_opening(tmp_path: Path) -> None:
+    def program() -> None:
+        run = holdfast.start("run", root=tmp_path)
+        for index in range(5):
+            run.note(f"note {index}")
+        die()
+
+    kill(program)
+    kill(lambda: (holdfast.start("run", root=tmp_path), [current().note(f"note {index}") for index in range(6)], die()))
+    segment = tmp_path / "sessions" / "run" / "log" / "main" / "000001.jsonl"
+    data = bytearray(segment.read_bytes())
+    data[data.index(b"note 2") + 5] ^= 1
+    segment.write_bytes(data)
+    before = everything(tmp_path)
+    with pytest.raises(holdfast.Corrupted, match=r"000001\.jsonl, byte \d+: the bytes from here to \d+ do not match"):
+        holdfast.start("run", root=tmp_path)
+    assert everything(tmp_path) == before
 
 
 def test_a_full_disk_at_a_checkpoints_record_leaves_no_files_of_it(tmp_path: Path) -> None:

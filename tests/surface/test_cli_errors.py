@@ -69,7 +69,7 @@ def test_a_running_session_is_left_alone(tmp_path: Path, words: list[str]) -> No
         for step in run.loop(21):
             run.metric(step=step)
             line = failed(call(*words, "--root", tmp_path))
-    assert "is open in process" in line
+    assert "is open in this process" in line
     assert holdfast.Workspace(tmp_path).session("count").status == "finished"
 
 

@@ -342,6 +342,25 @@ def test_an_unknown_name_is_never_said_to_be_itself(tmp_path: Path) -> None:
     assert "did you mean 'count'?" in call("show", "coumt", "--root", tmp_path).err
 
 
+@pytest.mark.parametrize("harm", ["flipped", "cut", "missing"])
+def test_verify_finds_a_copied_file_that_is_not_what_it_was(tmp_path: Path, harm: str) -> None:
+    source = tmp_path / "data.txt"
+    source.write_text("abcdef")
+    with holdfast.session("count", root=tmp_path) as run:
+        kept = run.path / "files" / run.file(source)
+        run.file(source)
+    assert call("verify", "count", "--root", tmp_path).status == 0
+    if harm == "missing":
+        kept.unlink()
+    else:
+        kept.write_text("abCdef" if harm == "flipped" else "abc")
+    done = call("verify", "count", "--root", tmp_path, "--json")
+    (problem,) = done.documents[0]["problems"]
+    assert done.status == 1
+    assert problem["path"] == str(kept)
+    assert problem["what"].startswith("file 'data.txt'")
+
+
 def test_verify_finds_a_missing_checkpoint_file(tmp_path: Path) -> None:
     large = random.Random(0).randbytes(100_000)
     with holdfast.session("count", root=tmp_path, track={"large": Kept(large)}) as run:

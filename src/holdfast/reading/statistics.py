@@ -2,7 +2,7 @@
 
 import msgspec
 
-from holdfast.records import BadRecord
+from holdfast.records import kind_of
 from holdfast.storage.reader import LogReader
 
 
@@ -18,10 +18,7 @@ def statistics_of(reader: LogReader) -> list[KindStatistics]:
     """Every kind in a log, the largest first; lines with their newlines and closes."""
     counts: dict[str, tuple[int, int]] = {}
     for _, line in reader.read():
-        try:
-            kind = line[9 : line.index(b'"', 9)].decode()
-        except ValueError:
-            raise BadRecord(line, "it does not begin with its kind") from None
+        kind = kind_of(line)
         records, size = counts.get(kind, (0, 0))
         counts[kind] = records + 1, size + len(line) + 1
     found = [KindStatistics(kind, records, size) for kind, (records, size) in counts.items()]

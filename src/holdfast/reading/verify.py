@@ -1,7 +1,5 @@
 """Check every byte of a log: headers, closes, gaps, and that every record can be read."""
 
-import re
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,10 +7,13 @@ import msgspec
 
 from holdfast.errors import HoldfastError
 from holdfast.reading.view import check_record
-from holdfast.records import BadRecord
-from holdfast.storage.files import Files, read_whole
-from holdfast.storage.lines import read_closes, read_head
-from holdfast.storage.recovery import Extent, Past, recover, segment_numbers, segment_path
+from holdfast.records import BadRecord, File, kind_of
+from holdfast.storage.files import Files, chunks_of, read_whole
+from holdfast.storage.lines import read_head
+from holdfast.storage.reader import LogReader
+from holdfast.storage.recovery import Extent, Past, failing_closes, recover, segment_numbers, segment_path
+
+_decode_file = msgspec.json.Decoder(File).decode
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -61,9 +62,8 @@ def _look(files: Files, folder: Path, boot: str, progress: Callable[[int], objec
     else:
         problems = []
     done = 0
-    for index, extent in enumerate(past.extents):
-        after = past.extents[index + 1] if index + 1 < len(past.extents) else None
-        for problem in _check_extent(files, extent, after):
+    for extent in past.extents:
+        for problem in _check_extent(files, extent):
             if all((problem.path, problem.offset) != (known.path, known.offset) for known in problems):
                 problems.append(problem)
         done += extent.end
@@ -91,7 +91,7 @@ def _what_can_be_followed(files: Files, folder: Path, boot: str) -> Past:
         return Past()
 
 
-def _check_extent(files: Files, extent: Extent, after: Extent | None) -> Iterator[Problem]:
+def _check_extent(files: Files, extent: Extent) -> Iterator[Problem]:
     path = str(extent.path)
     data = read_whole(files, extent.path)[: extent.end]
     if len(data) < extent.end:
@@ -112,21 +112,37 @@ def _check_extent(files: Files, extent: Extent, after: Extent | None) -> Iterato
                 yield Problem(path, pos, error.reason)
         n += 1
         pos += len(line) + 1
-    pos, crc = extent.start, _header_crc(data, extent)
-    for close in read_closes(data, extent.start, crc):
-        if not close.good:
-            yield Problem(path, pos, f"the bytes from here to {close.end} do not match their close")
-        pos, crc = close.end, close.crc
-    if after is not None and after.header.prev is not None and after.header.prev.segment == extent.header.segment:
-        told = int(after.header.prev.crc, 16)
-        if zlib.crc32(data[pos:], crc) != told:
-            yield Problem(
-                path, pos, f"the bytes from here to {extent.end} do not match what segment {after.header.segment} says"
-            )
+    for offset, what in failing_closes(data, extent):
+        yield Problem(path, offset, what)
     if n != extent.last + 1:
         yield Problem(path, pos, f"the segment ends with record {n - 1}, and should end with {extent.last}")
 
 
-def _header_crc(data: bytes, extent: Extent) -> int:
-    found = re.search(rb'"crc":"([0-9a-f]{8})"\}\n\Z', data[: extent.start])
-    return int(found[1], 16) if found else 0
+def verify_kept_files(reader: LogReader, files: Files, folder: Path) -> Iterator[Problem]:
+    """What is wrong with the contents that `file` records name by their hash."""
+    from hashlib import sha256  # here: it takes a while to import
+
+    known: set[str] = set()
+    for _, line in reader.read():
+        if kind_of(line) != "file":
+            continue
+        record = _decode_file(line)
+        if record.sha256 in known:
+            continue
+        known.add(record.sha256)
+        path, content = folder / record.sha256, sha256()
+        try:
+            file = files.open(path)
+            try:
+                size = file.size()
+                for chunk in chunks_of(file, size):
+                    content.update(chunk)
+            finally:
+                file.close()
+        except OSError as error:
+            yield Problem(str(path), 0, f"file {record.name!r}: {error.strerror}")
+            continue
+        if size != record.size:
+            yield Problem(str(path), min(size, record.size), f"file {record.name!r} has {size} bytes, and had {record.size}")
+        elif content.hexdigest() != record.sha256:
+            yield Problem(str(path), 0, f"file {record.name!r}: the bytes are not the ones that were copied (SHA-256 differs)")

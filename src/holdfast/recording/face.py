@@ -1,19 +1,21 @@
 """What a program calls to record something: one method a kind of record."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from holdfast.errors import InvalidValue
+from holdfast.errors import InvalidValue, ReadFailed
 from holdfast.recording import fields
 from holdfast.recording.recorder import Recorder
 from holdfast.recording.shortway import TokenFunction
 from holdfast.records import Emission, Event, File, Metric, Module, Note, Record, Transition
-from holdfast.storage.files import Files, make_folders, replace_file, write_errors
+from holdfast.storage.files import Files, chunks_of, make_folders, replace_file, write_errors
+
+if TYPE_CHECKING:
+    import hashlib
 
 _STATUSES = ("ok", "error", "skipped")
-_COPY_CHUNK_BYTES = 4 << 20
 
 
 class Face:
@@ -148,16 +150,24 @@ class Face:
         file = self._files.open(source)
         try:
             size, digest = file.size(), hashlib.sha256()
-            chunks = range(0, size, _COPY_CHUNK_BYTES)
-            for offset in chunks:
-                digest.update(file.read(_COPY_CHUNK_BYTES, offset))
+            for chunk in chunks_of(file, size):
+                digest.update(chunk)
             sha256 = digest.hexdigest()
             target = self._files_folder / sha256
             if self._has(target, size):
                 return sha256, size
             make_folders(self._files, self._files_folder, own=1)
-            replace_file(self._files, target, (file.read(_COPY_CHUNK_BYTES, offset) for offset in chunks))
+            replace_file(self._files, target, _unchanged(source, chunks_of(file, size), hashlib.sha256(), sha256))
             self._recorder.file_bytes += size
             return sha256, size
         finally:
             file.close()
+
+
+def _unchanged(source: Path, chunks: Iterable[bytes], digest: "hashlib._Hash", sha256: str) -> Iterator[bytes]:
+    """The chunks of a file. Raises ReadFailed at the end where they are not what was hashed before."""
+    for chunk in chunks:
+        digest.update(chunk)
+        yield chunk
+    if digest.hexdigest() != sha256:
+        raise ReadFailed(source, "it changed while it was copied, and was not recorded")

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from holdfast.errors import SessionNotFound, UsageError, WorkspaceUnusable
-from holdfast.records import CANONICAL_KINDS, Checkpoint, Range, Released, decode_bookkeeping
+from holdfast.errors import SessionNotFound, UsageError, WorkspaceUnusable, line_about
+from holdfast.records import CANONICAL_KINDS, Checkpoint, Range, Released, decode_bookkeeping, kind_of
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.names import numbered_name
-from holdfast.sessions.resume import kind_of, place_of
+from holdfast.sessions.resume import place_of
 from holdfast.storage.files import Files, make_folders, read_whole, write_synced
 from holdfast.storage.lines import read_closes, read_header
 from holdfast.storage.reader import LogReader
@@ -105,6 +105,7 @@ def cut(files: Files, past: Past, n: int) -> Past:
 def find_checkpoint(reader: LogReader, number: int) -> Checkpoint:
     """The record of a checkpoint by its number. Raises SessionNotFound, and UsageError for a released one."""
     released: set[int] = set()
+    list_them = line_about(reader.folder, "checkpoints")
     for _, line in reader.read_backwards():
         if kind_of(line) not in ("checkpoint", "released"):
             continue
@@ -115,10 +116,10 @@ def find_checkpoint(reader: LogReader, number: int) -> Checkpoint:
             if record.n in released:
                 raise UsageError(
                     f"checkpoint {number} was released to make room, and its files may be gone. Nothing was changed; "
-                    "choose another one (holdfast checkpoints SESSION)"
+                    f"choose another one: {list_them}"
                 )
             return record
-    raise SessionNotFound(f"there is no checkpoint {number}; list them with: holdfast checkpoints SESSION")
+    raise SessionNotFound(f"there is no checkpoint {number}; list them with: {list_them}")
 
 
 def ranges_behind(reader: LogReader, checkpoint: Checkpoint, last: int) -> list[Range]:

@@ -4,25 +4,26 @@ import atexit
 import os
 import sys
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any, get_args
+from typing import Any, ParamSpec, get_args
 
 from holdfast import codec
 from holdfast.errors import Corrupted, InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer, WriteFailed
 from holdfast.reading.catalog import Manifest, closed_with, config_of
+from holdfast.reading.locate import located
 from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
 from holdfast.recording.recorder import Recorder
-from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, Superseded, decode_bookkeeping
+from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, Superseded, decode_bookkeeping, kind_of
 from holdfast.sessions import fork, options
 from holdfast.sessions.checkpoints import CheckpointStore, Tracked
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.manifest import write_manifest
 from holdfast.sessions.names import checked_name, new_name
 from holdfast.sessions.provenance import provenance
-from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_point, is_dead, kind_of
+from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_point, is_dead
 from holdfast.sessions.retention import Retention
 from holdfast.sessions.session import OnDivergence, Parts, Run, Settings
 from holdfast.storage import host
@@ -30,8 +31,9 @@ from holdfast.storage.files import Files, RealFiles, write_errors
 from holdfast.storage.lock import Lock
 from holdfast.storage.log import LogWriter
 from holdfast.storage.reader import LogReader
-from holdfast.storage.recovery import Past, recover
+from holdfast.storage.recovery import Past, check_closes, recover
 
+P = ParamSpec("P")
 REAL_FILES: Files = RealFiles()
 _NOTICES_KEPT = 100
 _open_runs: "weakref.WeakSet[_Opening]" = weakref.WeakSet()
@@ -96,23 +98,37 @@ def start(
     return run
 
 
-class session:  # a context manager that reads as a word: with holdfast.session("nano-lm") as run
-    """`start`, and at the end of the block `close`: finished, or by an exception interrupted or failed, to be gone on with.
+class _Block:
+    """A session for the length of a with statement."""
 
-    Takes the arguments of `start`. Nothing is opened before the block is entered.
-    """
-
-    def __init__(self, name: str | None = None, **options: Any) -> None:
-        self._name, self._options = name, options
+    def __init__(self, opening: Callable[[], Run]) -> None:
+        self._opening = opening
 
     def __enter__(self) -> Run:
         self._outer = _current.get()
-        self._run = start(self._name, **self._options)
+        self._run = self._opening()
         return self._run
 
     def __exit__(self, *exception: Any) -> None:
         _current.set(self._outer)
         self._run.__exit__(*exception)
+
+
+def _as_block(opening: Callable[P, Run]) -> Callable[P, _Block]:
+    """The same arguments, for a with statement."""
+
+    def session(*args: P.args, **kwargs: P.kwargs) -> _Block:
+        """`start`, and at the end of the block `close`: finished, or by an exception interrupted or failed, to be gone on with.
+
+        Takes the arguments of `start`. Nothing is opened before the block is entered.
+        """
+        return _Block(lambda: opening(*args, **kwargs))
+
+    session.__wrapped__ = opening  # type: ignore[attr-defined]  # whose signature is shown
+    return session
+
+
+session = _as_block(start)
 
 
 def current_run() -> Run:
@@ -126,7 +142,7 @@ def current_run() -> Run:
 def workspace_root(root: str | os.PathLike[str] | None) -> Path:
     """The workspace that is meant: root, else HOLDFAST_ROOT, else "training"; absolute, so that a chdir changes nothing."""
     if root is not None and not isinstance(root, str | os.PathLike):
-        raise InvalidSetting(f"root={root!r} is the path of a folder")
+        raise InvalidSetting(f"root={root!r} must be the path of a folder")
     return Path(root if root is not None else os.environ.get("HOLDFAST_ROOT") or "training").absolute()
 
 
@@ -160,7 +176,7 @@ class _Opening:
             self._folder.remove_unlocked()
             raise
         try:
-            with write_errors(self._folder.path):
+            with write_errors(self._folder.path), located(files, self._folder.log):
                 self.run = self._open(settings, tracked)
         except BaseException:
             self._folder.remove_if_empty()
@@ -185,8 +201,9 @@ class _Opening:
         self._refuse_lost_end(past)
         self._past, self._attempt = past, past.attempts + 1
         reader = LogReader(files, folder.log, host.boot_id(), past)
-        store = CheckpointStore(files, folder.checkpoints, self._attempt, 0)
+        self._store = store = CheckpointStore(files, folder.checkpoints, self._attempt, 0)
         point = find_resume_point(reader, store.verify)
+        check_closes(files, past, point.position)
         if point.closed is not None and point.closed.status == "forked" and point.closed.to is not None:
             return self._open_fork(point.closed.to, settings, tracked)
         self._before = config_of(reader)
@@ -269,7 +286,7 @@ class _Opening:
             return
         before, now = self._before or {}, self._opened.config or {}
         differences = [
-            f"{key}: {before.get(key, 'absent')!r} → {now.get(key, 'absent')!r}"
+            f"{key}: {_shown(before, key)} → {_shown(now, key)}"
             for key in sorted({*before, *now})
             if key not in settings.allow_change
             and codec.canonical([before[key]] if key in before else []) != codec.canonical([now[key]] if key in now else [])
@@ -354,8 +371,9 @@ class _Opening:
         self._folder, self._past, self._attempt = new, past, past.attempts + 1
         chain = find_resume_point(LogReader(self._files, new.log, boot, past), lambda _: None).chain
         recorder.continue_in(self._new_log(new, past, chain))
-        number = max(self._last_number(reader), run.last_checkpoint_number)
-        run.move_to(new, CheckpointStore(self._files, new.checkpoints, self._attempt, number))
+        number = max(self._last_number(reader), self._store.number)  # the last one may be stored, and not recorded yet
+        self._store = CheckpointStore(self._files, new.checkpoints, self._attempt, number)
+        run.move_to(new, self._store)
         self._lock.release()
         self._lock = lock
 
@@ -406,6 +424,10 @@ class _Opening:
             write_manifest(self._files, self._folder.path, manifest)
         except OSError as error:
             self._notice(f"{self._folder.path / 'session.json'}: {error.strerror}; it is only a cache, and can be rebuilt")
+
+
+def _shown(settings: Mapping[str, Any], key: str) -> str:
+    return repr(settings[key]) if key in settings else "not set"
 
 
 def _checkpoint_at(reader: LogReader, n: int) -> Checkpoint | None:

@@ -10,6 +10,8 @@ from holdfast.errors import HoldfastError
 from holdfast.recording.recorder import Divergence
 from holdfast.records import (
     CANONICAL_KINDS,
+    UNREADABLE,
+    BadRecord,
     Checkpoint,
     Closed,
     Opened,
@@ -19,6 +21,7 @@ from holdfast.records import (
     canonical_bytes,
     decode_bookkeeping,
     encode_record,
+    kind_of,
 )
 from holdfast.storage.reader import LogReader
 
@@ -36,7 +39,15 @@ class Place(msgspec.Struct):
     back: int | None = None
 
 
-place_of = msgspec.json.Decoder(Place).decode
+_place_of = msgspec.json.Decoder(Place).decode
+
+
+def place_of(line: bytes) -> Place:
+    """The place of a record's line. Raises BadRecord."""
+    try:
+        return _place_of(line)
+    except UNREADABLE as error:
+        raise BadRecord(line, str(error)) from None
 
 
 class ResumePoint(msgspec.Struct):
@@ -263,8 +274,3 @@ class Expectations:
                 tops.append((n, place.lane or ""))
             n = n - 1 if place.back is None else place.back
         return tops[::-1]
-
-
-def kind_of(line: bytes) -> str:
-    """The kind of a record's line: its first field."""
-    return line[9 : line.index(b'"', 9)].decode()

@@ -632,7 +632,7 @@ class Run(Face):
                 self._recorder.flush_accepted()
                 self._go_on()
             first = self._parts.expectations.first_difference() if self._recorder.matcher is not None else None
-            if first is not None and not self._has_only_looked:
+            if first is not None and not self._has_only_looked():
                 n, lane, fields_of_first = first
                 policy = self._parts.settings.on_divergence
                 if policy == "raise":
@@ -647,7 +647,6 @@ class Run(Face):
             raise
         self._close("finished", None)
 
-    @property
     def _has_only_looked(self) -> bool:
         """Whether nothing came of this attempt: the program entered no loop or step, and ended before the place where the run
         is to go on, or without all that it has to repeat."""
@@ -666,18 +665,13 @@ class Run(Face):
         """In a forked child: signals do there what they did before the session was opened."""
         self._preemption.release()
 
-    @property
-    def last_checkpoint_number(self) -> int:
-        """Number of the last checkpoint whose state was stored, recorded or not."""
-        return self._parts.store.number
-
     def _close(self, status: str, reason: str | None) -> None:
         if self._is_closed or self._recorder.is_foreign():
             return
         closed = SessionClosed(f"session {self.name!r} is closed; open it again to record more")
         record = Closed(status="interrupted", reason="closing was interrupted")
         was_finished = self.finished and not self._recorder.has_begun and not self._parts.is_config_changed
-        leaves_it = was_finished or self._has_only_looked
+        leaves_it = was_finished or self._has_only_looked()
         failed: HoldfastError | None = None
         self._is_closed = True
         try:

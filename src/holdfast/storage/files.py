@@ -12,6 +12,7 @@ from typing import Protocol
 
 from holdfast.errors import DiskFull, ReadFailed, WriteFailed
 
+_CHUNK_BYTES = 4 << 20
 _temporaries = itertools.count()
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14; Python 3.11 has no name for it
 
@@ -209,6 +210,11 @@ def read_whole(files: Files, path: Path) -> bytes:
         return b"".join(parts)
     finally:
         file.close()
+
+
+def chunks_of(file: File, size: int) -> Iterator[bytes]:
+    """The first `size` bytes of a file, 4 MiB at a time."""
+    return (file.read(min(_CHUNK_BYTES, size - offset), offset) for offset in range(0, size, _CHUNK_BYTES))
 
 
 def make_folders(files: Files, path: Path, *, own: int = 0) -> None:

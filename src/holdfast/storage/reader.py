@@ -21,7 +21,7 @@ class LogReader:
     """
 
     def __init__(self, files: Files, folder: Path, boot: str, past: Past | None = None) -> None:
-        self._files, self._folder, self._boot = files, folder, boot
+        self._files, self.folder, self._boot = files, folder, boot
         self.past = past if past is not None else recover(files, folder, boot, strict=False)
 
     @property
@@ -31,15 +31,15 @@ class LogReader:
 
     def refresh(self) -> None:
         """Take in what was appended since; costs what is new, not what is old."""
-        with read_errors(self._folder):
+        with read_errors(self.folder):
             self._refresh()
 
     def _refresh(self) -> None:
         extents = self.past.extents
-        numbers = segment_numbers(self._files, self._folder)
+        numbers = segment_numbers(self._files, self.folder)
         is_torn = bool(extents) and extents[-1].header.boot != self._boot  # whole lines are not enough then
         if not extents or is_torn or numbers[-1:] != [self.past.highest_segment]:
-            self.past = recover(self._files, self._folder, self._boot, strict=False)
+            self.past = recover(self._files, self.folder, self._boot, strict=False)
             return
         extent = extents[-1]
         file = self._files.open(extent.path)

@@ -2,13 +2,14 @@
 
 import re
 import zlib
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import msgspec
 
 from holdfast.errors import Corrupted, NewerFormat
-from holdfast.storage.files import Files, read_whole, write_errors
+from holdfast.storage.files import Files, read_errors, read_whole, write_errors
 from holdfast.storage.lines import (
     FORMAT_VERSION,
     FoundClose,
@@ -141,6 +142,29 @@ def _refuse_records_without_header(files: Files, path: Path, reason: str) -> Non
         if offset and line.strip(b"\0") and read_head(line) is not None:
             raise Corrupted(path, 0, f"{reason}, and whole records follow it")
         offset += len(line) + 1
+
+
+def check_closes(files: Files, past: Past, position: int) -> None:
+    """Raise Corrupted where the bytes of a segment that holds records behind `position` are not what was closed. The last one
+    was looked at in full when it was recovered."""
+    for extent in past.extents[:-1]:
+        if extent.last > position:
+            with read_errors(extent.path):
+                data = read_whole(files, extent.path)
+            for offset, what in failing_closes(data, extent):
+                raise Corrupted(extent.path, offset, what)
+
+
+def failing_closes(data: bytes, extent: Extent) -> Iterator[tuple[int, str]]:
+    """Where a segment's bytes are not what was closed, or what the next segment says of them: the offset, and what is wrong."""
+    pos = extent.start
+    _, _, crc = read_header(data)
+    for close in read_closes(data[: extent.end], pos, crc):
+        if not close.good:
+            yield pos, f"the bytes from here to {close.end} do not match their close"
+        pos, crc = close.end, close.crc
+    if zlib.crc32(data[pos : extent.end], crc) != extent.crc:
+        yield pos, f"the bytes from here to {extent.end} do not match what the next segment says"
 
 
 def _closed_extent(
