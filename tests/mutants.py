@@ -101,8 +101,8 @@ MUTANTS = (
         "lock-not-taken",
         "A second process opens a session that is open.",
         "storage/lock.py",
-        "if not file.lock():",
-        "if not file.lock() and False:",
+        "is_mine = file.lock()",
+        "is_mine = file.lock() or True",
         "tests/unit/test_lock.py::test_a_second_holder_is_told_who_the_first_one_is",
     ),
     # Recovery -------------------------------------------------------------------------------------------------------
@@ -242,8 +242,8 @@ MUTANTS = (
         "checkpoint-name-not-synced",
         "The folder of a checkpoint's files is not synced: after a power loss its record names files that are gone.",
         "sessions/checkpoints.py",
-        "self._folder / folder)\n            self._files.sync_folder(self._folder)",
-        "self._folder / folder)",
+        "            is_named = True\n            self._files.sync_folder(self._folder)\n",
+        "            is_named = True\n",
         "tests/property/test_power_loss.py::test_a_session_goes_on_to_the_same_end[power-continuous]",
     ),
     Mutant(

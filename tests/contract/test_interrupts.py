@@ -317,7 +317,7 @@ def test_what_a_signal_handler_records_while_the_session_closes_is_there_or_told
 
 
 @pytest.mark.parametrize(("mode", "durability"), BY_MODE)
-def test_a_handler_that_records_and_interrupts_before_the_end_loses_nothing(tmp_path: Path, mode: str, durability: str) -> None:
+def test_a_handler_that_records_and_interrupts_before_the_end_loses_nothing(tmp_path: Path, mode: Any, durability: Any) -> None:
     """The usual handler of Ctrl-C: a remark, then KeyboardInterrupt, and the session ends."""
     for k in range(1, 200, 7):
         root = tmp_path / str(k)

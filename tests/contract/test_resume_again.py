@@ -13,7 +13,6 @@ import pytest
 
 import holdfast
 from holdfast import Interrupted, SessionClosed, UsageError, Workspace
-from holdfast import current_run as current
 from holdfast.storage.faulty import KillingFiles
 from holdfast.storage.files import RealFiles
 from tests.helpers.programs import (
@@ -278,8 +277,8 @@ def test_looking_at_a_session_that_was_killed_changes_nothing_in_it(tmp_path: Pa
 
 
 def test_settings_that_may_change_count_from_then_on_even_where_nothing_new_was_recorded(tmp_path: Path) -> None:
-    for config, options in (({"a": 1}, {}), ({"a": 2}, {"allow_change": ("a",)}), ({"a": 2}, {})):
-        with holdfast.session("run", root=tmp_path, config=config, **options) as run:
+    for config, allowed in (({"a": 1}, ()), ({"a": 2}, ("a",)), ({"a": 2}, ())):
+        with holdfast.session("run", root=tmp_path, config=config, allow_change=allowed) as run:
             run.note("x")
     assert Workspace(tmp_path).session("run").config == {"a": 2}
 
@@ -558,8 +557,14 @@ def test_a_flipped_byte_in_what_has_to_be_repeated_is_found_at_opening(tmp_path:
             run.note(f"note {index}")
         die()
 
+    def goes_on() -> None:
+        run = holdfast.start("run", root=tmp_path)
+        for index in range(6):
+            run.note(f"note {index}")
+        die()
+
     kill(program)
-    kill(lambda: (holdfast.start("run", root=tmp_path), [current().note(f"note {index}") for index in range(6)], die()))
+    kill(goes_on)
     segment = tmp_path / "sessions" / "run" / "log" / "main" / "000001.jsonl"
     data = bytearray(segment.read_bytes())
     data[data.index(b"note 2") + 5] ^= 1
