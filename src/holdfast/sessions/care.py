@@ -58,8 +58,8 @@ def fork_session(folder: SessionFolder, number: int, to: str | None) -> SessionF
         if folder.files.exists(target.path):
             raise UsageError(f"there is a session or folder {target.name!r} already. Nothing was changed; choose another name")
         ranges = forking.ranges_behind(reader, checkpoint, checkpoint.n)
-        half = SessionFolder(folder.files, folder.root, f".{target.name}.fork")
-        _remove(folder.files, half.path)  # of a fork that was killed
+        half = forking.half_of(target)
+        forking.remove(folder.files, half.path)  # of a fork that was killed
         shared = forking.share_past(folder, half, forking.cut(folder.files, past, checkpoint.n))
         _append(half, target.name, shared, ranges, checkpoint.n, f"forked from {folder.name!r} at checkpoint {number}")
         folder.files.rename(half.path, target.path)
@@ -125,10 +125,10 @@ def delete_session(folder: SessionFolder) -> DeletePlan:
     files = folder.files
     with _locked(folder):
         gone = folder.path.with_name(f".{folder.name}.deleted")
-        _remove(files, gone)  # of a deletion that was killed
+        forking.remove(files, gone)  # of a deletion that was killed
         files.rename(folder.path, gone)
         files.sync_folder(gone.parent)
-        _remove(files, gone)
+        forking.remove(files, gone)
     return plan
 
 
@@ -210,18 +210,6 @@ def _walk(files: Files, path: Path) -> Iterator[Path]:
     for entry in sorted(path.rglob("*")):
         if entry.is_file():
             yield entry
-
-
-def _remove(files: Files, path: Path) -> None:
-    """Remove a folder with all that is in it; nothing where there is none."""
-    if not files.exists(path):
-        return
-    for entry in sorted(path.rglob("*"), reverse=True):
-        if entry.is_dir() and not entry.is_symlink():
-            files.rmdir(entry)
-        else:
-            files.unlink(entry)
-    files.rmdir(path)
 
 
 def _now() -> int:
