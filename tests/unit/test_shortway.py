@@ -55,6 +55,18 @@ def test_no_other_thread_comes_between_the_look_at_busy_and_taking_it(function: 
     assert taken == 1
 
 
+@pytest.mark.parametrize(("mode", "is_open"), [("continuous", False), ("batch", True)])
+def test_without_the_interpreters_lock_nothing_goes_to_the_log_without_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: SaveMode, is_open: bool
+) -> None:
+    monkeypatch.setattr("holdfast.recording.recorder._HAS_GIL", False)
+    with holdfast.session("run", root=tmp_path, save_mode=mode) as run:
+        run.note("x")
+        run.flush()
+        run.token("y")
+        assert bool(run._recorder.gate) is is_open
+
+
 @pytest.mark.usefixtures("quick_switches")
 @pytest.mark.parametrize("mode", ["continuous", "batch", "checkpoint"])
 def test_tokens_and_what_other_threads_record_stand_once_each_and_in_their_orders(tmp_path: Path, mode: SaveMode) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import re
+import sys
 import threading
 import time
 from _thread import get_ident
@@ -30,6 +31,7 @@ _FULL_WAIT_SECONDS = 0.5
 _TURN_SECONDS = 1.0  # until a thread looks again whose turn it is: the one it waits for may have been interrupted
 _TOKEN_SECONDS = 50e-6  # between two looks whether the opening thread is through with its token
 _AUTOMATIC_NAME = re.compile(r"Thread-\d+( \(.*\))?|ThreadPoolExecutor-\d+_\d+|asyncio_\d+|Dummy-\d+", re.DOTALL)
+_HAS_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()  # builds of Python since 3.13 may have none
 _LATER_BYTES = 256  # what a line still gets when it is appended: number, place in the chain, close
 T = TypeVar("T")
 
@@ -265,11 +267,10 @@ class Recorder:
     def open_gate(self) -> None:
         """Let the opening thread's tokens take the short way, if nothing stands against it."""
         is_plain = self.matcher is None and self.bus.is_empty and not self._lanes_entered and not self.capturing
-        is_plain = is_plain and self.before_next is None
-        is_going = (
-            self._first is not None and self.failure is None and self.ended is None and (self.buffers or not self._is_power)
-        )
-        self.gate = self._owner if is_plain and is_going else 0
+        is_going = self._first is not None and self.failure is None and self.ended is None and self.before_next is None
+        # Straight to the log goes only what needs no sync, and what no thread can come between.
+        is_safe = self.buffers or (_HAS_GIL and not self._is_power)
+        self.gate = self._owner if is_plain and is_going and is_safe else 0
 
     def on(self, kind: str, hook: Callable[..., object]) -> Callable[[], None]:
         """Attach a hook (see Bus.on)."""

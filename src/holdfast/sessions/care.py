@@ -8,7 +8,7 @@ from time import time_ns
 import msgspec
 
 from holdfast.errors import Corrupted, SessionNotFound, StorageError, UsageError, line_about, line_in
-from holdfast.reading.catalog import MANIFEST_NAME, NO_SEGMENT, closed_with, had_records, rebuild_manifest
+from holdfast.reading.catalog import MANIFEST_NAME, NO_SEGMENT, had_records, rebuild_manifest
 from holdfast.reading.locate import located
 from holdfast.reading.view import superseded_records
 from holdfast.recording.fields import text_value
@@ -159,12 +159,9 @@ def _held(folder: SessionFolder) -> Iterator[Past]:
     """The log as it is, while nobody else may write it. Raises Corrupted where a part that was closed is gone from its end."""
     with _locked(folder), located(folder.files, folder.log):
         past = recover(folder.files, folder.log, host.boot_id())
-        closed = closed_with(folder.files, folder.path)
         if not past.highest_segment:
             raise Corrupted(folder.log, 0, NO_SEGMENT)
-        if past.last < closed:
-            path, end = (past.extents[-1].path, past.extents[-1].end) if past.extents else (folder.log, 0)
-            raise Corrupted(path, end, f"the log ends here with record {past.last}, and it was closed with record {closed}")
+        folder.refuse_lost_end(past)
         yield past
 
 

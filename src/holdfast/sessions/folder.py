@@ -4,10 +4,10 @@ from pathlib import Path
 
 import msgspec
 
-from holdfast.errors import WorkspaceUnusable
+from holdfast.errors import Corrupted, WorkspaceUnusable
 from holdfast.reading.catalog import closed_with
 from holdfast.storage.files import Files, make_folders, replace_file
-from holdfast.storage.recovery import segment_numbers
+from holdfast.storage.recovery import Past, segment_numbers
 
 _WRITER = "main"
 
@@ -48,6 +48,12 @@ class SessionFolder(msgspec.Struct, frozen=True):
     def exists(self) -> bool:
         """Whether something was recorded here."""
         return bool(segment_numbers(self.files, self.log))
+
+    def refuse_lost_end(self, past: Past) -> None:
+        """Raise Corrupted where the log ends before the record that `session.json` says it was closed with."""
+        if past.last < (closed := closed_with(self.files, self.path)):
+            path, end = (past.extents[-1].path, past.extents[-1].end) if past.extents else (self.log, 0)
+            raise Corrupted(path, end, f"the log ends here with record {past.last}, and it was closed with record {closed}")
 
     def make(self) -> None:
         """Make the folder, and the workspace around it. Raises WorkspaceUnusable."""

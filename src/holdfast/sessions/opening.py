@@ -11,8 +11,8 @@ from time import perf_counter_ns
 from typing import Any, ParamSpec, get_args
 
 from holdfast import codec
-from holdfast.errors import Corrupted, InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer, WriteFailed
-from holdfast.reading.catalog import Manifest, closed_with, config_of
+from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer, WriteFailed
+from holdfast.reading.catalog import Manifest, config_of
 from holdfast.reading.locate import located
 from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
 from holdfast.recording.recorder import Recorder
@@ -198,7 +198,7 @@ class _Opening:
     def _open(self, settings: Settings, tracked: Tracked) -> Run:
         folder, files = self._folder, self._files
         past = recover(files, folder.log, host.boot_id())
-        self._refuse_lost_end(past)
+        folder.refuse_lost_end(past)
         self._past, self._attempt = past, past.attempts + 1
         reader = LogReader(files, folder.log, host.boot_id(), past)
         self._store = store = CheckpointStore(files, folder.checkpoints, self._attempt, 0)
@@ -271,12 +271,6 @@ class _Opening:
             use_map=host.can_map(kind),
             chain=chain,
         )
-
-    def _refuse_lost_end(self, past: Past) -> None:
-        """A session that was closed has at least the records that it was closed with."""
-        if (last := closed_with(self._files, self._folder.path)) > past.last:
-            path, end = (past.extents[-1].path, past.extents[-1].end) if past.extents else (self._folder.log, 0)
-            raise Corrupted(path, end, f"the log ends here with record {past.last}, and it was closed with record {last}")
 
     def _is_config_changed(self) -> bool:
         return codec.canonical(self._before or {}) != codec.canonical(self._opened.config or {})
