@@ -129,3 +129,24 @@ def test_a_library_imported_after_opening_counts_as_moved(monkeypatch: pytest.Mo
         kept = GlobalGenerators()
     assert sys.modules["numpy.random"] is numpy_random
     assert set(kept.moved()) == {"numpy"}  # what it drew before the first look cannot be told
+
+
+def test_half_a_pair_of_normal_values_that_was_there_before_comes_back() -> None:
+    np.random.seed(4)
+    np.random.randn()  # the other half is kept, and taking it draws nothing
+    kept = GlobalGenerators()
+    expected = np.random.randn()
+    states = kept.moved()
+    assert set(states) == {"numpy"}
+    after = np.random.randn()
+    GlobalGenerators().restore(states)
+    assert np.random.randn() == after != expected
+
+
+def test_another_bit_generator_set_after_opening_has_moved() -> None:
+    kept, before = GlobalGenerators(), np.random.get_bit_generator()  # type: ignore[attr-defined]
+    try:
+        np.random.set_bit_generator(np.random.MT19937(3))  # type: ignore[attr-defined]
+        assert set(kept.moved()) == {"numpy"}
+    finally:
+        np.random.set_bit_generator(before)  # type: ignore[attr-defined]

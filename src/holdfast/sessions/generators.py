@@ -2,7 +2,7 @@
 
 import random
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Any
 
@@ -46,17 +46,18 @@ class GlobalGenerators:
     """The generators behind random.random(), numpy.random.* and torch.rand(), as far as they have moved since here."""
 
     def __init__(self) -> None:
-        self._before = _global_states()
+        self._before: dict[str, object] = {library: mark() for library, mark in _marks().items()}
+        if "numpy" in self._before and _numpy_state()["has_gauss"]:
+            self._before["numpy"] = None  # the next normal value draws nothing, which no mark shows: it counts as moved
 
     def moved(self) -> dict[str, object]:
         """The packed states of those that have moved, by library."""
         packed: dict[str, object] = {}
-        for library, state in _global_states().items():
-            if library not in self._before:
-                self._before[library] = None  # imported since: what it did until now cannot be told, so it counts as moved
-            if state != self._before[library]:
-                packed[library] = _PACK[library](state)
-                # Moved once is moved: from here on it is always stored.
+        for library, mark in _marks().items():
+            # Imported since: what it did until now cannot be told, so it counts as moved. Moved once is moved.
+            before = self._before.setdefault(library, None)
+            if before is None or mark() != before:
+                packed[library] = _PACK[library]()
                 self._before[library] = None
         return packed
 
@@ -80,19 +81,40 @@ class GlobalGenerators:
             self._before[library] = None
 
 
-def _global_states() -> dict[str, Any]:
-    states: dict[str, Any] = {"python": random.getstate()}
-    if numpy_random := sys.modules.get("numpy.random"):
-        state = numpy_random.get_state(legacy=False)
-        inner = state["state"]
-        if state["bit_generator"] == "MT19937":
-            states["numpy"] = (state["bit_generator"], state["has_gauss"], state["gauss"], inner["key"].tobytes(), inner["pos"])
-        else:  # the user has set another one
-            states["numpy"] = _pack_arrays(state)
-    torch = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "get_rng_state"):
-        states["torch"] = torch.get_rng_state().numpy().tobytes()
-    return states
+def _marks() -> dict[str, Callable[[], object]]:
+    """By library that is there: something that changes whenever the state of its global generator does, and costs less."""
+    marks: dict[str, Callable[[], object]] = {"python": _python_mark}
+    if "numpy.random" in sys.modules:
+        marks["numpy"] = _numpy_mark
+    if hasattr(sys.modules.get("torch"), "get_rng_state"):
+        marks["torch"] = _torch_words
+    return marks
+
+
+def _python_mark() -> object:
+    """A draw moves the index, or with it all words, and seeding changes all words."""
+    _, words, gauss = random.getstate()
+    return words[-1], words[:4], gauss
+
+
+def _numpy_mark() -> object:
+    """The words where they lie: their address is public, and a copy by get_state takes 70 times as long."""
+    generator = sys.modules["numpy.random"].get_bit_generator()
+    if type(generator).__name__ != "MT19937":  # the user has set another one
+        return _pack_arrays(_numpy_state())
+    from ctypes import string_at  # here: NumPy has imported it, and who has no NumPy needs none
+
+    return generator, string_at(generator.ctypes.state_address, _WORDS.size)
+
+
+def _numpy_state() -> dict[str, Any]:
+    state: dict[str, Any] = sys.modules["numpy.random"].get_state(legacy=False)
+    return state
+
+
+def _torch_words() -> bytes:
+    words: bytes = sys.modules["torch"].get_rng_state().numpy().tobytes()
+    return words
 
 
 def _pack_python(state: tuple[Any, ...]) -> dict[str, object]:
@@ -102,14 +124,6 @@ def _pack_python(state: tuple[Any, ...]) -> dict[str, object]:
 
 def _unpack_python(state: Any) -> tuple[Any, ...]:
     return state["python"], _WORDS.unpack(state["words"]), state["gauss"]
-
-
-def _pack_global_numpy(state: Any) -> dict[str, object]:
-    if isinstance(state, dict):
-        return state
-    name, has_gauss, gauss, key, pos = state
-    words = {"array": "uint32", "data": key}
-    return {"bit_generator": name, "has_gauss": has_gauss, "gauss": gauss, "state": {"key": words, "pos": pos}}
 
 
 def _pack_arrays(state: Any) -> Any:
@@ -137,4 +151,8 @@ def _torch_bytes(data: bytes) -> Any:
     return torch.frombuffer(bytearray(data), dtype=torch.uint8).clone()
 
 
-_PACK: dict[str, Any] = {"python": _pack_python, "numpy": _pack_global_numpy, "torch": lambda data: {"torch": data}}
+_PACK: dict[str, Callable[[], object]] = {
+    "python": lambda: _pack_python(random.getstate()),
+    "numpy": lambda: _pack_arrays(_numpy_state()),
+    "torch": lambda: {"torch": _torch_words()},
+}
