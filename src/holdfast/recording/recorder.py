@@ -628,7 +628,7 @@ class Recorder:
         taken, lines = buffer[:], list[bytes]()  # other threads may append meanwhile
         self._flushing = (self.log.n, before := self.log.line_bytes, len(taken))
         try:
-            records = [Token(0, *entry) if isinstance(entry, tuple) else entry for entry in taken]
+            records = [Token(*entry) if isinstance(entry, tuple) else entry for entry in taken]
             self._write(lambda: lines.append(self.log.append_batch(records)))
         except UnicodeEncodeError:  # before anything was written
             exact = [exact_token_of(entry) if isinstance(entry, tuple) else entry for entry in taken]

@@ -99,8 +99,7 @@ def direct_way(recorder: "Recorder") -> TokenFunction:
 
 
 def buffered_way(recorder: "Recorder") -> TokenFunction:
-    """Batch and checkpoint: into the buffer, as a tuple of a Token's fields behind n, which becomes a record when it is
-    flushed."""
+    """Batch and checkpoint: into the buffer, as the fields of a Token, which become a record when it is flushed."""
     clock_ns, buffer, are_known = recorder.clock_ns, recorder.buffer, recorder.names.issuperset
     append = buffer.append
     room = recorder.policy.flush_at - 1
@@ -142,7 +141,7 @@ def buffered_way(recorder: "Recorder") -> TokenFunction:
                 elif kind is bool or value is None or (kind is float and value - value == 0.0):
                     continue
                 return _long_way(recorder, text, z, phase, tier, source, meta, info)
-        append((clock_ns() // 1000, None, recorder.top, None, None, text, z, phase, tier, source, meta))
+        append((0, clock_ns() // 1000, None, recorder.top, None, None, text, z, phase, tier, source, meta))
         if len(buffer) > room:
             recorder.flush_full_buffer()
             if recorder.gate:
@@ -154,7 +153,7 @@ def buffered_way(recorder: "Recorder") -> TokenFunction:
 
 def exact_token_of(entry: tuple[Any, ...]) -> Token:
     """The record of a buffered tuple, by the long way: for texts that UTF-8 cannot hold."""
-    ts, _, top, _, _, text, z, phase, tier, source, meta = entry
+    _, ts, _, top, _, _, text, z, phase, tier, source, meta = entry
     record = token_record(text, z, phase, tier, source, meta, None, snapshot=False)
     record.ts, record.top = ts, top
     return record

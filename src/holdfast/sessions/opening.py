@@ -268,7 +268,7 @@ class _Opening:
             attempt=self._attempt,
             boot=host.boot_id(),
             durability=self._policy.durability,
-            use_map=host.can_map(kind),
+            use_map=self._policy.save_mode == "continuous" and host.can_map(kind),  # batches are one write each
             chain=chain,
         )
 
