@@ -144,26 +144,35 @@ class Recorder:
 
     # The way in ------------------------------------------------------------------------------------------------------
 
-    def record(self, record: Record, followers: Callable[[int], list[Record]] | None = None) -> None:
-        """Take a record. With `followers` it is the first of a group that stands or falls together: they are made from the
-        record's n, and appended alone where the record itself is matched."""
+    def record(self, record: Record) -> None:
+        """Take a record."""
+        self._come_in([record], None)
+
+    def record_group(self, records: list[Record], followers: Callable[[int], list[Record]]) -> None:
+        """Take records that stand or fall together with their followers, which are made from the n of the last of them.
+        Of those that are matched, nothing but the followers is appended."""
+        self._come_in(records, followers)
+
+    def _come_in(self, records: list[Record], followers: Callable[[int], list[Record]] | None) -> None:
         if self.before_next is not None and self.is_owner() and self.busy != get_ident():
             self.before_next()
         began, opening_ns = self.timer_ns(), self._opening_ns
-        self._place(record)
+        for record in records:
+            self._place(record)
         with self.lock:
             if self.busy == get_ident():  # a signal handler, in the middle of another record: this one goes right behind that
-                self.deferred.append(record)
+                self.deferred.extend(records)
                 return
-            replayed = self._alone(lambda: self._take(record, followers))
+            fresh = self._alone(lambda: self._take(records, followers))
         if self._is_power and self.log.synced < self.log.n:
             self._sync()
         took = self.timer_ns() - began
         self.spent_ns += took
-        if not replayed:
+        if fresh:
             self.records_ns += took - (self._opening_ns - opening_ns)
         if not self.bus.is_empty:
-            self.bus.publish(record, replayed=replayed)
+            for record in records:
+                self.bus.publish(record, replayed=not any(record is new for new in fresh))
 
     def append_group(self, records: list[Record]) -> None:
         """Append bookkeeping that stands or falls together, behind everything accepted; synced in power durability."""
@@ -492,32 +501,31 @@ class Recorder:
             self.deferred.clear()
         while self.deferred:
             try:
-                self._take(self.deferred[0], None)
+                self._take(self.deferred[:1], None)
             except InvalidValue as error:  # who made it is gone
                 self._notice(f"a record of a signal handler was refused: {error}")
             del self.deferred[0]
 
-    def _take(self, record: Record, followers: Callable[[int], list[Record]] | None) -> bool:
-        """Match or accept; True where matched."""
+    def _take(self, records: list[Record], followers: Callable[[int], list[Record]] | None) -> list[Record]:
+        """Match or accept one record, or a group; return those that were not matched."""
         self.raise_stopped()
-        replayed = self.matcher is not None and self._match(record)
-        if followers is not None:
-            if not replayed:
-                self.begin()
-                self.flush_buffer()
-            group = followers(self.position if replayed else self.log.n + 1)
-            self.write_group(group if replayed else [record, *group])
-        elif not replayed:
+        fresh = [record for record in records if self.matcher is None or not self._match(record)]
+        if fresh:
             self.begin()
+        if followers is not None:
+            if fresh:
+                self.flush_buffer()
+            self.write_group([*fresh, *followers(self.log.n + len(fresh) if fresh else self.position)])
+        elif fresh:
             if self.buffers:
-                self._accept(record)
+                self._accept(fresh[0])
             else:
                 before = self.log.line_bytes
-                self._write(lambda: self.log.append(record))
-                self._count(record, self.log.line_bytes - before)
-        if not replayed and self.matcher is not None:
+                self._write(lambda: self.log.append(fresh[0]))
+                self._count(fresh[0], self.log.line_bytes - before)
+        if fresh and self.matcher is not None:
             self._last_matched = self.log.n + len(self.buffer)
-        return replayed
+        return fresh
 
     def _match(self, record: Record) -> bool:
         matcher = self.matcher

@@ -336,7 +336,9 @@ class Run(Face):
         else:
             names, self._named = self._named or [""], []
             stored, key = self._copy_state(), record.key
-            self._recorder.record(record, lambda position: [self._checkpoint_record(stored, key, names[-1] or None, position)])
+            self._recorder.record_group(
+                [record], lambda position: [self._checkpoint_record(stored, key, names[-1] or None, position)]
+            )
 
     def _recorded_step(self, key: str) -> dict[str, Any] | None:
         """The record of a step that lies before the position, or None. It counts as repeated."""
