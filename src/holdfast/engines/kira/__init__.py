@@ -2,6 +2,6 @@
 
 from holdfast.engines.kira.engine import Kira
 from holdfast.engines.kira.state import State, check_k_formation
-from holdfast.engines.kira.tiers import PHASES, TIERS, Phase
+from holdfast.engines.kira.tiers import TIERS, Phase
 
-__all__ = ["PHASES", "TIERS", "Kira", "Phase", "State", "check_k_formation"]
+__all__ = ["TIERS", "Kira", "Phase", "State", "check_k_formation"]

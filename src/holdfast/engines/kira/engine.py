@@ -4,19 +4,23 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from holdfast.engines.kira import commands, journey, prompt
+from holdfast.engines.kira import compose as composing
 from holdfast.engines.kira.constants import COHERENCE_GAIN, K_R, Z_NOISE
-from holdfast.engines.kira.emission import allowed_tokens
-from holdfast.engines.kira.fields import Fields, a_mapping, a_text, unit_number
+from holdfast.engines.kira.dialogue import KEPT_CHARACTERS
+from holdfast.engines.kira.emission import Wording
+from holdfast.engines.kira.fields import Fields, WrongArgument, a_mapping, a_text, unit_number
 from holdfast.engines.kira.generator import packed_generator, unpacked_generator
 from holdfast.engines.kira.history import History
 from holdfast.engines.kira.lattice import LATTICE
 from holdfast.engines.kira.semantics import Network
 from holdfast.engines.kira.state import State, negentropy_at
+from holdfast.engines.kira.tiers import allowed_tokens
 from holdfast.engines.kira.triad import Triad
-from holdfast.errors import InvalidValue
 from holdfast.events import Listener
 
 _STATE_VERSION = 1
+TURNS_KEPT = 10
 
 
 class Kira:
@@ -27,13 +31,13 @@ class Kira:
 
     def __init__(self, *, seed: int = 0, k_threshold: int = K_R, listener: Listener | None = None) -> None:
         if isinstance(seed, bool) or not isinstance(seed, int):
-            raise InvalidValue("seed", f"a whole number belongs here, and {type(seed).__name__} came")
+            raise WrongArgument("seed", f"a whole number belongs here, and {type(seed).__name__} came")
         self.rng = random.Random(seed)
         self.state = State(k_threshold=k_threshold)
         self.triad = Triad(self.state)
         self.network = Network()
         self.listener = listener
-        self.turn_count = 0
+        self.turns: History[dict[str, Any]] = History(limit=TURNS_KEPT)
         self.has_spun = False
         self._k_was_formed = False
         self._tokens: Sequence[str] = History()
@@ -92,8 +96,8 @@ class Kira:
         """
         target = unit_number(target, "target")
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise InvalidValue("steps", f"a whole number of at least 1 belongs here, and {steps!r} came")
-        before, start, events = self.state.to_dict(), self.state.z, []
+            raise WrongArgument("steps", f"a whole number of at least 1 belongs here, and {steps!r} came")
+        before, start, events = self.state.recorded(), self.state.z, []
         for step in range(1, steps + 1):
             z = start + (target - start) * step / steps
             if noise:
@@ -101,7 +105,7 @@ class Kira:
             z = min(1.0, max(0.0, z))
             events += self._step(z, COHERENCE_GAIN * negentropy_at(z))
         if self.listener is not None:
-            self.listener.transition(before, self.state.to_dict())
+            self.listener.transition(before, self.state.recorded())
         return events
 
     def _step(self, z: float, coherence_gain: float) -> list[str]:
@@ -130,10 +134,11 @@ class Kira:
             self._allowed_at = (z, unlocked)
         allowed = self._allowed
         token = allowed[int(self.rng.random() * len(allowed))]
-        self._keep_token(token, source)
+        self.keep_token(token, source)
         return token
 
-    def _keep_token(self, token: str, source: str) -> None:
+    def keep_token(self, token: str, source: str) -> None:
+        """Count a token as emitted and announce it."""
         tokens = self._tokens
         if isinstance(tokens, History):
             tokens.append(token)
@@ -145,6 +150,135 @@ class Kira:
         """The 972 tokens of the lattice in id order. Nothing else changes."""
         return list(LATTICE)
 
+    def compose(
+        self,
+        concepts: Sequence[str] | None = None,
+        *,
+        intent: str = "declarative",
+        person: int = 3,
+        is_plural: bool = False,
+        tense: str = "present",
+        connects: bool = False,
+        force_emergence: bool = False,
+    ) -> dict[str, Any]:
+        """Say a sentence of up to five concepts through the nine stages, keep it and announce it; returns what /emit does.
+
+        Each of its words emits a token. At a wrong argument WrongArgument, and nothing is changed.
+        """
+        wording = Wording(
+            intent=intent,
+            person=person,
+            is_plural=is_plural,
+            tense=tense,
+            connects=connects,
+            force_emergence=force_emergence,
+        )
+        return composing.compose(self, concepts, wording)
+
+    def keep_emission(self, emission: dict[str, Any], meta: Mapping[str, Any] | None = None) -> None:
+        """Count an emission (text, z, phase, tokens, quality) and announce it."""
+        if isinstance(self._emissions, History):
+            self._emissions.append(emission)
+        if self.listener is not None:
+            self.listener.emission(
+                emission["text"],
+                tokens=emission["tokens"],
+                z=emission["z"],
+                phase=emission["phase"],
+                quality=emission["quality"],
+                meta=meta,
+            )
+
+    @property
+    def turn_count(self) -> int:
+        return len(self.turns)
+
+    def keep_turn(self, said: str, answered: str, *, depth: float) -> None:
+        """Count a turn of conversation and announce it. The engine keeps the beginning of the texts."""
+        self.turns.append({"turn": len(self.turns) + 1, "user": said[:KEPT_CHARACTERS], "response": answered[:KEPT_CHARACTERS]})
+        if self.listener is not None:
+            self.listener.event("turn", turn=len(self.turns), user=said, response=answered, depth=depth)
+
+    def reset(self) -> dict[str, int]:
+        """Start anew, all history cleared; returns how much of each was.
+
+        Our choice: z, coherence, TRIAD and its log, tokens, emissions, turns, what was learned, and the tools' memories
+        go. The threshold, the listener and the generator stay as they are, so the run goes on instead of repeating
+        itself. A sequence that a session put in place keeps what its log holds.
+        """
+        before = self.state.recorded()
+        cleared = {
+            "tokens": len(self._tokens),
+            "emissions": len(self._emissions),
+            "turns": len(self.turns),
+            "triad_events": len(self.triad.events),
+            "exchanges": len(self.network.exchanges),
+        }
+        self.state.reset()
+        self.network = Network()
+        for history in (self._tokens, self._emissions, self.turns, self.triad.events):
+            if isinstance(history, History):
+                history.clear()
+        self.has_spun = self._k_was_formed = False
+        # HOOK of the tools: self.tools = ToolBox(self)
+        if self.listener is not None:
+            self.listener.event("reset", cleared=cleared)
+            self.listener.transition(before, self.state.recorded())
+        return cleared
+
+    def execute(self, line: str) -> dict[str, Any]:
+        """Run a typed line, a command or plain text: {type, result, state}. See prompt.py."""
+        return prompt.execute(self, line)
+
+    def cmd_state(self) -> dict[str, Any]:
+        return commands.state(self)
+
+    def cmd_train(self) -> dict[str, Any]:
+        return commands.train(self)
+
+    def cmd_evolve(self, target: float | str | None = None) -> dict[str, Any]:
+        return commands.evolve(self, target)
+
+    def cmd_optimize(self) -> dict[str, Any]:
+        return commands.optimize(self)
+
+    def cmd_grammar(self, text: str) -> dict[str, Any]:
+        return commands.grammar(self, text)
+
+    def cmd_coherence(self, contexts: Sequence[str] | None = None) -> dict[str, Any]:
+        return commands.coherence(self, contexts)
+
+    def cmd_emit(self, concepts: Sequence[str] | None = None) -> dict[str, Any]:
+        return commands.emit(self, concepts)
+
+    def cmd_tokens(self, count: int | str = 10) -> dict[str, Any]:
+        return commands.tokens(self, count)
+
+    def cmd_triad(self) -> dict[str, Any]:
+        return commands.triad(self)
+
+    def cmd_spin(self) -> dict[str, Any]:
+        return commands.spin(self)
+
+    def cmd_consciousness_journey(self) -> dict[str, Any]:
+        return journey.journey(self)
+
+    def cmd_reset(self) -> dict[str, Any]:
+        return commands.reset(self)
+
+    def cmd_save(self) -> dict[str, Any]:
+        return commands.save(self)
+
+    def cmd_export(self, name: str = "") -> dict[str, Any]:
+        return commands.export(self, name)
+
+    def cmd_help(self) -> dict[str, Any]:
+        return prompt.help_text()
+
+    def cmd_dialogue(self, text: str) -> dict[str, Any]:
+        """A turn of conversation: {response, metadata}."""
+        return prompt.turn(self, text)
+
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides what the engine does next, of bounded size."""
         return {
@@ -155,7 +289,7 @@ class Kira:
             "network": self.network.state_dict(),
             "tokens": _history_state(self._tokens),
             "emissions": _history_state(self._emissions),
-            "turn_count": self.turn_count,
+            "turns": self.turns.state_dict(),
             "has_spun": self.has_spun,
             "k_was_formed": self._k_was_formed,
             # HOOK of the tools: "tools": self.tools.state_dict(),
@@ -164,7 +298,7 @@ class Kira:
     def load_state_dict(self, values: Mapping[str, Any], /) -> None:
         """Undo state_dict: the engine goes on exactly as the stored one would have. Announces nothing.
 
-        At a wrong value: InvalidValue that names it, and the engine is as it was. The listener stays, and so does a
+        At a wrong value: WrongArgument that names it, and the engine is as it was. The listener stays, and so does a
         sequence that a session has put in place of a history.
         """
         fields = Fields(values, "kira")
@@ -177,7 +311,8 @@ class Kira:
         triad_events = self.triad.load(fields.fields("triad"))
         tokens = History.from_state(fields.fields("tokens"), a_text)
         emissions = History.from_state(fields.fields("emissions"), a_mapping)
-        turn_count, has_spun, k_was_formed = fields.count("turn_count"), fields.flag("has_spun"), fields.flag("k_was_formed")
+        turns = History.from_state(fields.fields("turns"), _a_turn, limit=TURNS_KEPT)
+        has_spun, k_was_formed = fields.flag("has_spun"), fields.flag("k_was_formed")
         # HOOK of the tools, the last that can fail (it changes nothing when it does): self.tools.load_state_dict(…)
         self.rng.setstate(generator.getstate())
         self.state.load_state_dict(state.state_dict())
@@ -186,10 +321,16 @@ class Kira:
             self._tokens = tokens
         if isinstance(self._emissions, History):
             self._emissions = emissions
-        self.turn_count, self.has_spun, self._k_was_formed = turn_count, has_spun, k_was_formed
+        self.turns, self.has_spun, self._k_was_formed = turns, has_spun, k_was_formed
         self._allowed_at = None
 
 
 def _history_state(items: Sequence[Any]) -> dict[str, Any]:
     """A history as state; of any other sequence the count alone, for its items lie elsewhere."""
     return items.state_dict() if isinstance(items, History) else {"count": len(items), "kept": []}
+
+
+def _a_turn(value: object, path: str) -> dict[str, Any]:
+    """For History.from_state: a turn of conversation."""
+    fields = Fields(value, path)
+    return {"turn": fields.count("turn"), "user": fields.text("user"), "response": fields.text("response")}

@@ -1,4 +1,4 @@
-"""Reading a stored state: each value is checked as it is taken, and named by its path where it is wrong."""
+"""Values from outside: each is checked as it is taken, and named by its path where it is wrong."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -7,6 +7,16 @@ from typing import Any, TypeVar
 from holdfast.errors import InvalidValue
 
 T = TypeVar("T")
+
+
+class WrongArgument(InvalidValue):
+    """An argument of a call to an engine. Raised before the call changes or announces anything.
+
+    Commands answer it. Any other error, such as one that a listener raises, goes through them to the caller.
+    """
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}. Nothing was changed."
 
 
 class Fields:
@@ -109,7 +119,7 @@ def a_mapping(value: object, path: str) -> dict[str, Any]:
 def unit_number(value: object, path: str) -> float:
     """A finite number within [0, 1], as float: what z and coherence must be."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidValue(path, f"a number from 0 to 1 belongs here, and {type(value).__name__} came")
+        raise WrongArgument(path, f"a number from 0 to 1 belongs here, and {type(value).__name__} came")
     if not 0.0 <= value <= 1.0:  # false for NaN too
-        raise InvalidValue(path, f"{value!r} is not a number from 0 to 1")
+        raise WrongArgument(path, f"{value!r} is not a number from 0 to 1")
     return float(value)

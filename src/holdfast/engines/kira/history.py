@@ -67,6 +67,10 @@ class History(Sequence[T], Generic[T]):
             "a session keeps all of them in its log"
         )
 
+    def latest(self, count: int) -> list[T]:
+        """The last items, at most `count`, and no more than are kept."""
+        return self[-min(count, len(self._kept)) :] if self._kept and count > 0 else []
+
     def __eq__(self, other: object) -> bool:
         if isinstance(other, History):
             return self._count == other._count and self._kept == other._kept

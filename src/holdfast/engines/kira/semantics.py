@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from holdfast.engines.kira.constants import LEARNING_RATE
-from holdfast.engines.kira.fields import Fields, a_mapping, unit_number
+from holdfast.engines.kira.fields import Fields, WrongArgument, a_mapping, unit_number
 from holdfast.engines.kira.history import History
 from holdfast.engines.kira.tiers import phase_at
 from holdfast.engines.kira.words import word_lists
-from holdfast.errors import InvalidValue
 
 FORWARD, BACK = 0.5, 0.4
 """Strengths of a seeded link, from head to neighbour and back."""
@@ -164,7 +163,7 @@ class Network:
         }
 
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
-        """Take a state_dict. At a wrong value: InvalidValue that names it, and nothing is changed."""
+        """Take a state_dict. At a wrong value: WrongArgument that names it, and nothing is changed."""
         fields = Fields(values, "network")
         decay, links = fields.number("decay", 0, 1), fields.mapping("links")
         for word, neighbours in links.items():
@@ -181,5 +180,5 @@ def _checked(words: Iterable[str], name: str) -> list[str]:
     listed = list(dict.fromkeys(words))
     for index, word in enumerate(listed):
         if not isinstance(word, str) or not word.strip():
-            raise InvalidValue(f"{name}[{index}]", f"a word belongs here, and {word!r} came")
+            raise WrongArgument(f"{name}[{index}]", f"a word belongs here, and {word!r} came")
     return listed

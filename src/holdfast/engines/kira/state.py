@@ -137,6 +137,10 @@ class State:
             "k_formed": self.k_formed,
         }
 
+    def recorded(self) -> dict[str, object]:
+        """to_dict with the threshold that k_formed was decided by (its R is triad_completions): for what is stored."""
+        return {**self.to_dict(), "k_threshold": self.k_threshold}
+
     def state_dict(self) -> dict[str, object]:
         """The facts, from which the rest is derived again."""
         return {

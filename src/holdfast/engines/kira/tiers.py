@@ -3,8 +3,10 @@
 from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from holdfast.engines.kira.constants import HYPER_TRUE, PHI_INV, TRIAD_T6, Z_CRITICAL
+from holdfast.tokens import SLOTS
 
 
 class Phase(StrEnum):
@@ -15,10 +17,11 @@ class Phase(StrEnum):
     TRUE = "TRUE"
 
 
-PHASES = tuple(Phase)
-
 FREQUENCIES_HZ = {Phase.UNTRUE: (174, 285), Phase.PARADOX: (396, 417, 528), Phase.TRUE: (639, 741, 852, 963)}
 SPIRAL_OF_PHASE = {Phase.UNTRUE: "Φ", Phase.PARADOX: "e", Phase.TRUE: "π"}
+
+SLOT_INDICES = 3
+"""A slot's index in an emitted token is 0, 1 or 2."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,3 +79,13 @@ def tier_at(z: float, *, unlocked: bool) -> Tier:
 def frequency_at(z: float) -> int:
     """The frequency in Hz. Our choice: the highest of the phase's, so that equal states are equal (there: drawn)."""
     return FREQUENCIES_HZ[phase_at(z)][-1]
+
+
+@cache
+def allowed_tokens(phase: Phase, tier_index: int) -> tuple[str, ...]:
+    """Every token that may be emitted there: an operator of the tier's window, its slot, the phase's spiral."""
+    return tuple(
+        f"{SPIRAL_OF_PHASE[phase]}{operator}|{SLOTS[operator]}{index}|t{tier_index}"
+        for operator in TIERS[tier_index - 1].operators
+        for index in range(SLOT_INDICES)
+    )
