@@ -16,14 +16,16 @@ from holdfast.reading.catalog import Manifest, config_of
 from holdfast.reading.locate import located
 from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
 from holdfast.recording.recorder import Recorder
-from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, Superseded, decode_bookkeeping, kind_of
+from holdfast.records import Checkpoint, Closed, Opened, Record, Resumed
 from holdfast.sessions import fork, options
 from holdfast.sessions.checkpoints import CheckpointStore, Tracked
 from holdfast.sessions.folder import SessionFolder
+from holdfast.sessions.listing import kept_checkpoints
+from holdfast.sessions.lookup import checkpoint_at, last_number
 from holdfast.sessions.manifest import write_manifest
 from holdfast.sessions.names import checked_name, new_name
 from holdfast.sessions.provenance import provenance
-from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_point, is_dead
+from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_point
 from holdfast.sessions.retention import Retention
 from holdfast.sessions.session import OnDivergence, Parts, Run, Settings
 from holdfast.storage import host
@@ -236,8 +238,8 @@ class _Opening:
             is_config_changed=point.opened is not None and self._is_config_changed(),
             fork=self._fork,
             on_closed=self._closed,
-            checkpoint_at=lambda n: _checkpoint_at(reader, n),
-            kept_checkpoints=lambda: _kept_checkpoints(self._files, self._folder),
+            checkpoint_at=lambda n: checkpoint_at(reader, n),
+            kept_checkpoints=self._kept_checkpoints,
             began_ns=self._began_ns,
         )
         return Run(parts, self._notices, self._notice)
@@ -365,21 +367,17 @@ class _Opening:
         self._folder, self._past, self._attempt = new, past, past.attempts + 1
         chain = find_resume_point(LogReader(self._files, new.log, boot, past), lambda _: None).chain
         recorder.continue_in(self._new_log(new, past, chain))
-        number = max(self._last_number(reader), self._store.number)  # the last one may be stored, and not recorded yet
+        number = max(last_number(reader), self._store.number)  # the last one may be stored, and not recorded yet
         self._store = CheckpointStore(self._files, new.checkpoints, self._attempt, number)
         run.move_to(new, self._store)
         self._lock.release()
         self._lock = lock
 
+    def _kept_checkpoints(self) -> tuple[list[Checkpoint], set[int]]:
+        return kept_checkpoints(LogReader(self._files, self._folder.log, host.boot_id()))
+
     def _provenance(self) -> dict[str, Any]:
         return codec.snapshot(provenance(), "info")  # type: ignore[return-value]  # a dict stays one
-
-    def _last_number(self, reader: LogReader) -> int:
-        for _, line in reader.read_backwards():
-            if kind_of(line) == "checkpoint":
-                record = decode_bookkeeping(line)
-                return record.number if isinstance(record, Checkpoint) else 0
-        return 0
 
     def in_forked_child(self) -> None:
         """The child lets go of its copies: it never writes here, and does not hold the lock when the parent is gone."""
@@ -422,36 +420,6 @@ class _Opening:
 
 def _shown(settings: Mapping[str, Any], key: str) -> str:
     return repr(settings[key]) if key in settings else "not set"
-
-
-def _checkpoint_at(reader: LogReader, n: int) -> Checkpoint | None:
-    """The checkpoint that record n is, or None."""
-    if not 0 < n <= reader.last or kind_of(line := reader.find(n)) != "checkpoint":
-        return None
-    record = decode_bookkeeping(line)
-    return record if isinstance(record, Checkpoint) else None
-
-
-def _kept_checkpoints(files: Files, folder: SessionFolder) -> tuple[list[Checkpoint], set[int]]:
-    """The checkpoints of a log that are not released, in order, and the numbers of the records of those that are dead."""
-    reader = LogReader(files, folder.log, host.boot_id())
-    kept: dict[int, Checkpoint] = {}
-    superseded: list[Superseded] = []
-    for _, line in reader.read():
-        if kind_of(line) == "checkpoint":
-            record = decode_bookkeeping(line)
-            if isinstance(record, Checkpoint):
-                kept[record.n] = record
-        elif kind_of(line) == "released":
-            gone = decode_bookkeeping(line)
-            if isinstance(gone, Released):
-                for n in gone.checkpoints:
-                    kept.pop(n, None)
-        elif kind_of(line) == "superseded":
-            back = decode_bookkeeping(line)
-            if isinstance(back, Superseded):
-                superseded.append(back)
-    return list(kept.values()), {n for n, record in kept.items() if is_dead(record, superseded)}
 
 
 def _after_fork() -> None:
