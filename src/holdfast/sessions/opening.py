@@ -11,7 +11,7 @@ from time import perf_counter_ns
 from typing import Any, ParamSpec, get_args
 
 from holdfast import codec
-from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer, WriteFailed
+from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SessionNotFound, WriteFailed
 from holdfast.reading.catalog import Manifest, config_of
 from holdfast.reading.locate import located
 from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
@@ -24,10 +24,12 @@ from holdfast.sessions.listing import kept_checkpoints
 from holdfast.sessions.lookup import checkpoint_at, last_number
 from holdfast.sessions.manifest import write_manifest
 from holdfast.sessions.names import checked_name, new_name
+from holdfast.sessions.parts import OnDivergence, Parts, Settings
 from holdfast.sessions.provenance import provenance
+from holdfast.sessions.refusals import is_other_config, refuse_other_config
 from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_point
 from holdfast.sessions.retention import Retention
-from holdfast.sessions.session import OnDivergence, Parts, Run, Settings
+from holdfast.sessions.session import Run
 from holdfast.storage import host
 from holdfast.storage.files import Files, RealFiles, write_errors
 from holdfast.storage.lock import Lock
@@ -208,8 +210,10 @@ class _Opening:
         check_closes(files, past, point.position)
         if point.closed is not None and point.closed.status == "forked" and point.closed.to is not None:
             return self._open_fork(point.closed.to, settings, tracked)
-        self._before = config_of(reader)
-        self._refuse_other_config(point, settings)
+        before = config_of(reader)
+        self._is_config_changed = point.opened is not None and is_other_config(before, self._opened.config)
+        if point.opened is not None:
+            refuse_other_config(folder.name, before, self._opened.config, settings)
         store.number = point.last_number
         store.sweep()
         folder.sweep()
@@ -235,14 +239,16 @@ class _Opening:
             point=point,
             expectations=expectations,
             settings=settings,
-            is_config_changed=point.opened is not None and self._is_config_changed(),
+            is_config_changed=self._is_config_changed,
+            notices=self._notices,
+            notice=self._notice,
             fork=self._fork,
             on_closed=self._closed,
             checkpoint_at=lambda n: checkpoint_at(reader, n),
             kept_checkpoints=self._kept_checkpoints,
             began_ns=self._began_ns,
         )
-        return Run(parts, self._notices, self._notice)
+        return Run(parts)
 
     def _open_fork(self, name: str, settings: Settings, tracked: Tracked) -> Run:
         """The name belongs to another session since a fork."""
@@ -274,23 +280,6 @@ class _Opening:
             chain=chain,
         )
 
-    def _is_config_changed(self) -> bool:
-        return codec.canonical(self._before or {}) != codec.canonical(self._opened.config or {})
-
-    def _refuse_other_config(self, point: ResumePoint, settings: Settings) -> None:
-        if point.opened is None:
-            return
-        before, now = self._before or {}, self._opened.config or {}
-        differences = [
-            f"{key}: {_shown(before, key)} → {_shown(now, key)}"
-            for key in sorted({*before, *now})
-            if key not in settings.allow_change
-            and codec.canonical([before[key]] if key in before else []) != codec.canonical([now[key]] if key in now else [])
-        ]
-        if differences:
-            remedy = "run it as it was, name what may change in allow_change=, or use another session name"
-            raise SettingsDiffer(self._folder.name, differences, remedy)
-
     def _notice(self, text: str) -> None:
         """Something the user should see: kept with the run, and logged as a warning."""
         import logging  # here, as it takes longer to import than to open a session
@@ -320,12 +309,12 @@ class _Opening:
                 replay=self._expectations.rerun,
                 skipped=self._point.skipped,
                 epoch=self._opened.epoch,
-                config=self._opened.config or {} if self._is_config_changed() else None,
+                config=self._opened.config or {} if self._is_config_changed else None,
                 info=self._provenance(),
             )
         ]
 
-    def _closed(self, run: Run, record: Closed) -> None:
+    def _closed(self, record: Closed) -> None:
         """The run has let go of its log."""
         _open_runs.discard(self)
         try:
@@ -335,7 +324,7 @@ class _Opening:
         finally:
             self._lock.release()
 
-    def _fork(self, run: Run, records: list[Record]) -> None:
+    def _fork(self, records: list[Record]) -> None:
         """Go on in a new session that shares the past, behind `records`; the old one says where its name leads from now on.
 
         The new one is put together in full beside its place. What the old log says makes it count, and then it gets its name: a
@@ -369,7 +358,7 @@ class _Opening:
         recorder.continue_in(self._new_log(new, past, chain))
         number = max(last_number(reader), self._store.number)  # the last one may be stored, and not recorded yet
         self._store = CheckpointStore(self._files, new.checkpoints, self._attempt, number)
-        run.move_to(new, self._store)
+        self.run.move_to(new, self._store)
         self._lock.release()
         self._lock = lock
 
@@ -416,10 +405,6 @@ class _Opening:
             write_manifest(self._files, self._folder.path, manifest)
         except OSError as error:
             self._notice(f"{self._folder.path / 'session.json'}: {error.strerror}; it is only a cache, and can be rebuilt")
-
-
-def _shown(settings: Mapping[str, Any], key: str) -> str:
-    return repr(settings[key]) if key in settings else "not set"
 
 
 def _after_fork() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 
@@ -16,7 +16,6 @@ from holdfast.errors import (
     HoldfastError,
     Interrupted,
     SessionClosed,
-    SettingsDiffer,
     StorageError,
     UsageError,
 )
@@ -27,45 +26,15 @@ from holdfast.recording.health import Health, Samples, health_of
 from holdfast.recording.recorder import Divergence, Lane, Recorder, Watermarks, current_lane
 from holdfast.records import Checkpoint, Closed, Loop, Module, Once, Record, Released, Superseded
 from holdfast.sessions import options
-from holdfast.sessions.checkpoints import CheckpointStore, Tracked
+from holdfast.sessions.checkpoints import CheckpointStore
 from holdfast.sessions.folder import SessionFolder
+from holdfast.sessions.parts import Parts
 from holdfast.sessions.preemption import Preemption
 from holdfast.sessions.program import Program
-from holdfast.sessions.resume import Expectations, ResumePoint
-from holdfast.sessions.retention import Retention, bytes_in, deletable_folders, folders_of
+from holdfast.sessions.refusals import refuse_other_length, refuse_other_objects
+from holdfast.sessions.retention import bytes_in, deletable_folders, folders_of
 
-OnDivergence = Literal["supersede", "raise", "fork"]
 _SHOWN_CHARACTERS = 2000
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a session behaves, apart from saving."""
-
-    on_divergence: OnDivergence = "supersede"
-    max_seconds: float | None = None
-    extend: bool = False
-    allow_change: tuple[str, ...] = ()
-    retention: Retention = msgspec.field(default_factory=Retention)
-
-
-class Parts(msgspec.Struct):
-    """What opening put together for a Run."""
-
-    folder: SessionFolder
-    attempt: int
-    recorder: Recorder
-    tracked: Tracked
-    store: CheckpointStore
-    point: ResumePoint
-    expectations: Expectations
-    settings: Settings
-    is_config_changed: bool
-    fork: Callable[["Run", list[Record]], None]
-    on_closed: Callable[["Run", Closed], None]
-    checkpoint_at: Callable[[int], Checkpoint | None]
-    kept_checkpoints: Callable[[], tuple[list[Checkpoint], set[int]]]
-    began_ns: int
-    """When opening began, by perf_counter_ns."""
 
 
 class Run(Face):
@@ -74,10 +43,10 @@ class Run(Face):
     Loops, steps and checkpoints belong to the thread that opened it; records may come from any thread.
     """
 
-    def __init__(self, parts: Parts, notices: list[str], notice: Callable[[str], None]) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__(parts.recorder, parts.folder.files, parts.folder.kept_files)
-        self._parts, self._notice = parts, notice
-        self.notices = notices
+        self._parts, self._notice = parts, parts.notice
+        self.notices = parts.notices
         self.attempt = parts.attempt
         point = parts.point
         self.finished = point.closed is not None and point.closed.status == "finished"
@@ -87,7 +56,7 @@ class Run(Face):
         self._restore_at = point.checkpoint.at if point.checkpoint else None
         self._restored = parts.store.load(point.checkpoint) if point.checkpoint else None
         if self._restored is not None:
-            self._refuse_other_objects(self._restored[0])
+            refuse_other_objects(self.name, parts.tracked, self._restored[0], parts.settings)
         if point.checkpoint is not None and isinstance(point.checkpoint.metrics, dict):
             self._latest_metrics.update({key: codec.decode(value) for key, value in point.checkpoint.metrics.items()})
         self._named: list[str] = []
@@ -98,7 +67,7 @@ class Run(Face):
         self._checkpoint_times = Samples()
         self._began = self._last_checkpoint = self._seconds()
         self._is_closed = self._has_forked = self._has_told_of_lost_state = False
-        self._preemption = Preemption(lambda: bool(self._program.place), notice)
+        self._preemption = Preemption(lambda: bool(self._program.place), parts.notice)
         policy = parts.recorder.policy
         self._flusher = Flusher(parts.recorder, policy.seconds) if policy.save_mode == "batch" else None
         opening_ns = perf_counter_ns() - parts.began_ns
@@ -221,8 +190,8 @@ class Run(Face):
         lies in this loop."""
         saved = self._program.loops.get(key)
         start = saved.next if saved is not None else 0
-        if saved is not None and not saved.left and saved.length != n:
-            self._check_length(saved, n)
+        if saved is not None and not saved.left:
+            refuse_other_length(self.name, saved, n, self._restore_at, self._parts.settings)
         if self._restore_at == key:
             at = self._parts.point.checkpoint
             if at is not None and saved is not None and (saved.left or saved.next == saved.length):
@@ -272,18 +241,6 @@ class Run(Face):
             self._newest = record
             self._program.loops[record.at] = msgspec.structs.replace(self._program.loops[record.at], ended=record.n)
             self._checkpoint_taken()
-
-    def _check_length(self, saved: Loop, n: int | None) -> None:
-        grows = saved.length is not None and (n is None or n > saved.length)
-        if grows and self._restore_at not in (None, saved.key):
-            # Its further steps would begin with the state of what came behind it.
-            what = f"{saved.key} had {saved.length} steps, and now has {n}, and the run has gone on to {self._restore_at} since"
-            remedy = f"rewind the session to the last checkpoint in {saved.key} first, or use another name"
-            raise SettingsDiffer(self.name, [what], remedy)
-        if "loop" in self._parts.settings.allow_change or (self._parts.settings.extend and grows):
-            return
-        remedy = 'open it with extend=True to let it grow, or with allow_change=("loop",), or use another name'
-        raise SettingsDiffer(self.name, [f"{saved.key} had {saved.length} steps, and now has {n}"], remedy)
 
     def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call fn(*args, **kwargs), record its result as a module, and return the recorded result, decoded.
@@ -537,12 +494,6 @@ class Run(Face):
         else:
             self._bring_back(state, arrays)
 
-    def _refuse_other_objects(self, state: Mapping[str, Any]) -> None:
-        missing = self._parts.tracked.missing(state)
-        if missing and "track" not in self._parts.settings.allow_change:
-            remedy = 'pass the same track=, or allow_change=("track",) where that is meant, or use another name'
-            raise SettingsDiffer(self.name, missing, remedy)
-
     def _seconds(self) -> float:
         """Now, by the timer that checkpoints and max_seconds go by."""
         return self._recorder.timer_ns() / 1e9
@@ -573,7 +524,7 @@ class Run(Face):
 
     def _fork(self, records: list[Record]) -> None:
         self._has_forked, before = True, self.name
-        self._parts.fork(self, records)
+        self._parts.fork(records)
         self._notice(f"{before}: forked into {self.name}, which that name opens from now on")
 
     def _supersede(
@@ -690,7 +641,7 @@ class Run(Face):
                 self._recorder.let_go(closed)
                 self._parts.expectations.close()
             finally:
-                self._parts.on_closed(self, record)
+                self._parts.on_closed(record)
         if failed is not None and status == "finished":
             raise failed  # else what ended the run is on its way already, and says more
 
