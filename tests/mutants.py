@@ -150,7 +150,7 @@ MUTANTS = (
     Mutant(
         "child-keeps-lock",
         "A forked child holds the session's lock when its parent is gone.",
-        "sessions/opening.py",
+        "sessions/attempt.py",
         "        self._lock.abandon()",
         "        pass",
         "tests/crash/test_processes.py::test_a_forked_child_neither_writes_nor_holds_the_session_when_its_parent_is_killed",

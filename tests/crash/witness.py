@@ -53,7 +53,7 @@ PLACES = (
     *("manifest", "close", "kept file", "growth", "sync", "replay", "record"),
 )
 _PLACE_OF = {  # function → the place that its presence in the stack means; the first of PLACES wins
-    "_Opening.__init__": "recovery",
+    "Attempt.__init__": "recovery",
     "LogWriter._roll": "roll",
     "LogWriter._begin": "first segment",
     "CheckpointStore.remove": "retention",
@@ -61,7 +61,7 @@ _PLACE_OF = {  # function → the place that its presence in the stack means; th
     "Run._take_checkpoint": "checkpoint record",
     "Run._checkpoint_taken": "retention",
     "Recorder.write_group": "checkpoint record",
-    "_Opening._write_manifest": "manifest",
+    "Attempt._write_manifest": "manifest",
     "Run._close": "close",
     "Face._copy": "kept file",
     "Segment.make_room": "growth",

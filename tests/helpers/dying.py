@@ -9,6 +9,6 @@ def kill(run: Run) -> None:
         return
     run._is_closed = True
     run._preemption.release()
-    run._parts.on_closed.__self__.in_forked_child()  # type: ignore[attr-defined]  # a bound method of _Opening
+    run._parts.on_closed.__self__.in_forked_child()  # type: ignore[attr-defined]  # a bound method of Attempt
     if run._flusher is not None:
         run._flusher.stop()
