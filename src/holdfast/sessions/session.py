@@ -16,23 +16,24 @@ from holdfast.errors import (
     HoldfastError,
     Interrupted,
     SessionClosed,
-    StorageError,
     UsageError,
 )
 from holdfast.recording import fields
 from holdfast.recording.face import Face
 from holdfast.recording.flusher import Flusher
-from holdfast.recording.health import Health, Samples, health_of
+from holdfast.recording.health import Health, health_of
 from holdfast.recording.recorder import Divergence, Lane, Recorder, Watermarks, current_lane
-from holdfast.records import Checkpoint, Closed, Loop, Module, Once, Record, Released, Superseded
+from holdfast.records import Checkpoint, Closed, Loop, Module, Once, Record, Superseded
 from holdfast.sessions import options
+from holdfast.sessions.checkpointing import Checkpointing
 from holdfast.sessions.checkpoints import CheckpointStore
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.parts import Parts
 from holdfast.sessions.preemption import Preemption
 from holdfast.sessions.program import Program
-from holdfast.sessions.refusals import refuse_other_length, refuse_other_objects
-from holdfast.sessions.retention import bytes_in, deletable_folders, folders_of
+from holdfast.sessions.refusals import refuse_other_length
+from holdfast.sessions.releasing import Releasing
+from holdfast.sessions.restoring import Restoring
 
 _SHOWN_CHARACTERS = 2000
 
@@ -53,20 +54,14 @@ class Run(Face):
         self.resumed_step: int | None = None
         self.replay_total = parts.expectations.rerun
         self._program = Program(point.checkpoint.loops if point.checkpoint else ())
-        self._restore_at = point.checkpoint.at if point.checkpoint else None
-        self._restored = parts.store.load(point.checkpoint) if point.checkpoint else None
-        if self._restored is not None:
-            refuse_other_objects(self.name, parts.tracked, self._restored[0], parts.settings)
+        self._restoring = Restoring(parts)
         if point.checkpoint is not None and isinstance(point.checkpoint.metrics, dict):
             self._latest_metrics.update({key: codec.decode(value) for key, value in point.checkpoint.metrics.items()})
-        self._named: list[str] = []
-        self._kept: list[Checkpoint] | None = None
-        self._dead: set[int] = set()
-        self._newest: Checkpoint | None = None
+        self._releasing = Releasing(parts)
+        self._checkpoints = Checkpointing(parts, self._program, self._latest_metrics, self._releasing)
         self._left: Checkpoint | None = None  # of a loop that was left, to be recorded once the program goes on
-        self._checkpoint_times = Samples()
-        self._began = self._last_checkpoint = self._seconds()
-        self._is_closed = self._has_forked = self._has_told_of_lost_state = False
+        self._began = self._seconds()
+        self._is_closed = self._has_forked = False
         self._preemption = Preemption(lambda: bool(self._program.place), parts.notice)
         policy = parts.recorder.policy
         self._flusher = Flusher(parts.recorder, policy.seconds) if policy.save_mode == "batch" else None
@@ -113,7 +108,7 @@ class Run(Face):
             free = self._files.free_bytes(self.path)
         except OSError:
             free = 0  # the folder is gone: then that is what there is
-        return health_of(self._recorder, self._checkpoint_times, self._began_ns, free)
+        return health_of(self._recorder, self._checkpoints.times, self._began_ns, free)
 
     def flush(self, level: str = "flushed") -> None:
         """Return when everything accepted is "flushed" (survives a kill) or "synced" (survives power loss); raise otherwise."""
@@ -191,16 +186,16 @@ class Run(Face):
         saved = self._program.loops.get(key)
         start = saved.next if saved is not None else 0
         if saved is not None and not saved.left:
-            refuse_other_length(self.name, saved, n, self._restore_at, self._parts.settings)
-        if self._restore_at == key:
+            refuse_other_length(self.name, saved, n, self._restoring.at, self._parts.settings)
+        if self._restoring.at == key:
             at = self._parts.point.checkpoint
             if at is not None and saved is not None and (saved.left or saved.next == saved.length):
                 self._program.loops[key] = saved = msgspec.structs.replace(saved, ended=at.n)
-            self._restore()
+            self._restoring.restore()
             if (saved is None or not saved.left) and (n is None or start < n):
                 self.resumed_step = start
-        elif saved is not None and saved.ended is not None and self._restored is not None:
-            self._restore_passed(saved.ended, key)
+        elif saved is not None and saved.ended is not None and self._restoring.at is not None:
+            self._restoring.restore_passed(saved.ended, key)
         if saved is not None and saved.left:
             return None
         if saved is None or (saved.length is None or (n is not None and n > saved.length)):
@@ -214,7 +209,7 @@ class Run(Face):
     def _leave_loop(self, key: str) -> None:
         """Copy the state that a loop is left with by a break or an exception. Its record follows once the program goes on, and
         only then is it behind the loop: at an exception that ends the run, the next attempt goes on within it."""
-        names, self._named = self._named, []
+        names, self._checkpoints.asked = self._checkpoints.asked, []
         self._recorder.set_before_next(self._go_on)
         is_ending = (
             self._is_closed or self._preemption.requested or not self._recorder.is_owner() or self._recorder.is_foreign()
@@ -225,7 +220,8 @@ class Run(Face):
         try:
             self._recorder.flush_accepted()
             position = self._recorder.position
-            self._left = self._checkpoint_record(self._copy_state(), key, names[-1] or None if names else None, position)
+            name = names[-1] or None if names else None
+            self._left = self._checkpoints.record_of(self._checkpoints.copy_state(), key, name, position)
         except Exception as error:  # state_dict is the program's; and what ends the loop must not be hidden by this
             self._notice(f"the state at the end of {key} could not be kept ({type(error).__name__}: {error})")
 
@@ -238,9 +234,9 @@ class Run(Face):
         self._recorder.set_before_next(None)
         if record is not None and record.at is not None:
             self._recorder.append_group([record])
-            self._newest = record
+            self._checkpoints.newest = record
             self._program.loops[record.at] = msgspec.structs.replace(self._program.loops[record.at], ended=record.n)
-            self._checkpoint_taken()
+            self._checkpoints.taken()
 
     def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call fn(*args, **kwargs), record its result as a module, and return the recorded result, decoded.
@@ -275,7 +271,7 @@ class Run(Face):
             if not is_recorded:
                 self._program.take_back_step(key, name)
         if not outside:
-            self._checkpoint_taken()
+            self._checkpoints.taken()
             self._note_that_time_is_up()
             self._stop_if_asked()
         return codec.decode(tree)
@@ -287,13 +283,14 @@ class Run(Face):
             self._recorder.record(record)
             if self._recorder.policy.save_mode == "batch":
                 self._recorder.flush()
-        elif self._restored is not None:
+        elif self._restoring.at is not None:
             # The program has changed: it does something before the step or loop whose state is to come back.
             self._recorder.record(record)
         else:
-            names, self._named = self._named or [""], []
-            stored, key = self._copy_state(), record.key
-            self._recorder.record(record, lambda position: [self._checkpoint_record(stored, key, names[-1] or None, position)])
+            checkpoints = self._checkpoints
+            names, checkpoints.asked = checkpoints.asked or [""], []
+            stored, key = checkpoints.copy_state(), record.key
+            self._recorder.record(record, lambda position: [checkpoints.record_of(stored, key, names[-1] or None, position)])
 
     def _recorded_step(self, key: str) -> dict[str, Any] | None:
         """The record of a step that lies before the position, or None. It counts as repeated."""
@@ -304,10 +301,10 @@ class Run(Face):
         if n > self._parts.point.position:
             return None
         self._recorder.record(_module_of(stored))
-        if self._restore_at == key:
-            self._restore()
-        elif self._restored is not None:
-            self._restore_passed(n + 1, key)
+        if self._restoring.at == key:
+            self._restoring.restore()
+        elif self._restoring.at is not None:
+            self._restoring.restore_passed(n + 1, key)
         return stored
 
     def once(self, key: str, fn: Callable[[], Any]) -> Any:
@@ -358,23 +355,24 @@ class Run(Face):
         self._recorder.raise_stopped()
         name = fields.text_value(name, "checkpoint.name")[0] if name is not None else None
         if self._program.place:
-            self._named.append(name or "")
-        elif self._restored is None:
+            self._checkpoints.asked.append(name or "")
+        elif self._restoring.at is None:
             self._go_on()
-            self._take_checkpoint(None, name)
+            self._checkpoints.take(None, name)
 
     def _boundary(self, key: str, *, is_due: bool, seconds: float | None, is_last: bool) -> None:
         """The end of a loop's step: checkpoints that are due, and stopping where that was asked for."""
-        names, self._named = self._named, []
+        checkpoints = self._checkpoints
+        names, checkpoints.asked = checkpoints.asked, []
         for name in names:
-            self._take_checkpoint(key, name or None)
+            checkpoints.take(key, name or None)
         if not is_last:
             self._note_that_time_is_up()
-        is_late = seconds is not None and self._seconds() - self._last_checkpoint >= seconds
+        is_late = seconds is not None and checkpoints.seconds_since_last() >= seconds
         if not names and (is_due or is_late or is_last or self._preemption.requested):
-            self._take_checkpoint(key, None)
-        if is_last and self._newest is not None:
-            self._program.loops[key] = msgspec.structs.replace(self._program.loops[key], ended=self._newest.n)
+            checkpoints.take(key, None)
+        if is_last and checkpoints.newest is not None:
+            self._program.loops[key] = msgspec.structs.replace(self._program.loops[key], ended=checkpoints.newest.n)
         self._stop_if_asked()
 
     def _note_that_time_is_up(self) -> None:
@@ -385,114 +383,6 @@ class Run(Face):
     def _stop_if_asked(self) -> None:
         if self._preemption.requested:
             raise Interrupted(self._preemption.requested)
-
-    def _take_checkpoint(self, at: str | None, name: str | None) -> None:
-        self._recorder.raise_stopped()
-        self._recorder.flush_accepted()
-        position = self._recorder.position
-        stored = self._copy_state()
-        try:
-            self._recorder.append_group([self._checkpoint_record(stored, at, name, position)])
-        except BaseException as error:
-            self._newest = None
-            if isinstance(error, DiskFull):  # then the record is not there for certain
-                self._remove_files(lambda store: store.take_back(stored))
-            raise
-        self._checkpoint_taken()
-
-    def _copy_state(self) -> dict[str, Any]:
-        began = self._recorder.timer_ns()
-        try:
-            self._recorder.capture("state_dict")
-            stored = self._parts.store.store(self._parts.tracked.copy_state)
-            self._recorder.file_bytes += stored["size"] if "folder" in stored else 0
-            return stored
-        finally:
-            self._recorder.capturing = 0  # first: an interrupt may come with the call
-            self._recorder.capture(None)
-            self._checkpoint_times.add(self._recorder.timer_ns() - began)
-
-    def _checkpoint_record(self, stored: dict[str, Any], at: str | None, name: str | None, position: int) -> Checkpoint:
-        with self._recorder.lock:
-            behind = self._parts.expectations.behind(position) if self._recorder.matcher is not None else {}
-        record = Checkpoint(
-            position={"main": position},
-            behind=behind,
-            at=at,
-            loops=list(self._program.loops.values()),
-            name=name,
-            metrics=codec.snapshot(dict(self._latest_metrics), "metrics") if self._latest_metrics else None,
-            **stored,
-        )
-        self._newest = record
-        return record
-
-    def _checkpoint_taken(self) -> None:
-        """Release what is kept no longer: the record first, then the files."""
-        self._last_checkpoint = self._seconds()
-        retention = self._parts.settings.retention
-        if retention.keep_last is None:
-            return
-        if self._kept is None:
-            self._kept, self._dead = self._parts.kept_checkpoints()
-            named = folders_of(self._kept)
-            self._remove_files(lambda store: store.remove_released(named))
-        elif self._newest is not None:
-            self._kept.append(self._newest)
-        if gone := retention.superfluous(self._kept, self._dead):
-            self._kept = [record for record in self._kept if record not in gone]
-            self._recorder.append_group([Released(checkpoints=[record.n for record in gone], reason="retention")])
-            self._recorder.flush("synced")  # else a power loss could bring back a checkpoint without its files
-            folders = deletable_folders(gone, self._kept)
-            if self._remove_files(lambda store: store.remove(folders)):
-                self._recorder.file_bytes -= bytes_in(folders, gone)
-
-    def _remove_files(self, remove: Callable[[CheckpointStore], None]) -> bool:
-        """Remove files of released checkpoints. Where that fails (False) they only take space; the next attempt tries again."""
-        began = self._recorder.timer_ns()
-        try:
-            remove(self._parts.store)
-        except OSError as error:
-            self._notice(f"files of a released checkpoint could not be removed: {error}; the next attempt tries again")
-            return False
-        finally:
-            self._recorder.spend(began)
-        return True
-
-    def _restore(self) -> None:
-        """Give everything tracked the state of the checkpoint that the run goes on from."""
-        assert self._restored is not None
-        (state, arrays), self._restored, self._restore_at = self._restored, None, None
-        self._bring_back(state, arrays)
-
-    def _bring_back(self, state: dict[str, Any], arrays: codec.ArraySource) -> None:
-        self._parts.expectations.trusts_top = False
-        self._recorder.capture("load_state_dict")
-        try:
-            self._parts.tracked.restore(state, arrays)
-        finally:
-            self._recorder.capturing = 0  # first: an interrupt may come with the call
-            self._recorder.capture(None)
-
-    def _restore_passed(self, n: int, key: str) -> None:
-        """Give everything tracked the state it had at the end of a loop or step that the run passes on its way to where it goes
-        on: code behind it may look. n is the record of the checkpoint taken there; one that is gone is done without."""
-        record = self._parts.checkpoint_at(n)
-        if record is None or record.at != key:
-            return
-        try:
-            state, arrays = self._parts.store.load(record)
-        except StorageError:
-            self._parts.expectations.trusts_top = True
-            if not self._has_told_of_lost_state:  # a run of many steps would tell it of each
-                self._has_told_of_lost_state = True
-                self._notice(
-                    f"the state at the end of {key} is not there any more (keep_last let it go, or its files are damaged); "
-                    "until the run goes on, the program sees an older one, and what it records outside loops and steps counts "
-                    "as repeated whatever its values. Others like it are not told"
-                )
-        else:
-            self._bring_back(state, arrays)
 
     def _seconds(self) -> float:
         """Now, by the timer that checkpoints and max_seconds go by."""
@@ -538,7 +428,7 @@ class Run(Face):
     ) -> None:
         """Take back what is still expected of a lane (None: of all), by one record."""
         expectations = self._parts.expectations
-        self._kept = None  # some of them may be dead now
+        self._releasing.look_again()  # some checkpoints may be dead now
         if ranges := expectations.ranges(lane, top):
             append([Superseded(ranges=ranges, reason=reason, expected=_shown(expected), found=_shown(found))])
         expectations.drop(lane, top)
@@ -601,7 +491,7 @@ class Run(Face):
     def _has_only_looked(self) -> bool:
         """Whether nothing came of this attempt: the program entered no loop or step, and ended before the place where the run
         is to go on, or without all that it has to repeat."""
-        is_short = self.replay_left > 0 or self._restored is not None
+        is_short = self.replay_left > 0 or self._restoring.at is not None
         is_idle = self.finished or not self._recorder.matched
         return is_short and is_idle and not self._recorder.has_begun and not self._program.has_entered
 
