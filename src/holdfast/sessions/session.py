@@ -12,7 +12,6 @@ import msgspec
 from holdfast import codec
 from holdfast.errors import (
     DiskFull,
-    Diverged,
     HoldfastError,
     Interrupted,
     SessionClosed,
@@ -23,10 +22,11 @@ from holdfast.recording.face import Face
 from holdfast.recording.flusher import Flusher
 from holdfast.recording.health import Health, health_of
 from holdfast.recording.recorder import Divergence, Lane, Recorder, Watermarks, current_lane
-from holdfast.records import Checkpoint, Closed, Loop, Module, Once, Record, Superseded
+from holdfast.records import Checkpoint, Closed, Loop, Module, Once
 from holdfast.sessions import options
 from holdfast.sessions.checkpointing import Checkpointing
 from holdfast.sessions.checkpoints import CheckpointStore
+from holdfast.sessions.differences import Differences
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.parts import Parts
 from holdfast.sessions.preemption import Preemption
@@ -60,9 +60,10 @@ class Run(Face):
         self._releasing = Releasing(parts)
         self._checkpoints = Checkpointing(parts, self._program, self._latest_metrics, self._releasing)
         self._left: Checkpoint | None = None  # of a loop that was left, to be recorded once the program goes on
-        self._began = self._seconds()
-        self._is_closed = self._has_forked = False
-        self._preemption = Preemption(lambda: bool(self._program.place), parts.notice)
+        self._differences = Differences(parts, self._releasing)
+        self._is_closed = False
+        max_seconds = parts.settings.max_seconds
+        self._preemption = Preemption(lambda: bool(self._program.place), parts.notice, max_seconds, parts.recorder.timer_ns)
         policy = parts.recorder.policy
         self._flusher = Flusher(parts.recorder, policy.seconds) if policy.save_mode == "batch" else None
         opening_ns = perf_counter_ns() - parts.began_ns
@@ -203,7 +204,7 @@ class Run(Face):
         if saved is not None and saved.length != n and self._recorder.matcher is not None:
             # What came behind the loop's old end comes again, behind the new one; where that was reached, this is all of it.
             lane, top = (None, None) if saved.next == saved.length else ("", True)
-            self._supersede(self._recorder.append_group, lane, top, "the loop was extended")
+            self._differences.take_back(lane, top, "the loop was extended")
         return start
 
     def _leave_loop(self, key: str) -> None:
@@ -272,8 +273,8 @@ class Run(Face):
                 self._program.take_back_step(key, name)
         if not outside:
             self._checkpoints.taken()
-            self._note_that_time_is_up()
-            self._stop_if_asked()
+            self._preemption.note_time()
+            self._preemption.stop_if_asked()
         return codec.decode(tree)
 
     def _record_step(self, record: Module, outside: str) -> None:
@@ -367,26 +368,13 @@ class Run(Face):
         for name in names:
             checkpoints.take(key, name or None)
         if not is_last:
-            self._note_that_time_is_up()
+            self._preemption.note_time()
         is_late = seconds is not None and checkpoints.seconds_since_last() >= seconds
         if not names and (is_due or is_late or is_last or self._preemption.requested):
             checkpoints.take(key, None)
         if is_last and checkpoints.newest is not None:
             self._program.loops[key] = msgspec.structs.replace(self._program.loops[key], ended=checkpoints.newest.n)
-        self._stop_if_asked()
-
-    def _note_that_time_is_up(self) -> None:
-        limit = self._parts.settings.max_seconds
-        if limit is not None and self._seconds() - self._began >= limit:
-            self._preemption.requested = self._preemption.requested or f"max_seconds={limit:g}"
-
-    def _stop_if_asked(self) -> None:
-        if self._preemption.requested:
-            raise Interrupted(self._preemption.requested)
-
-    def _seconds(self) -> float:
-        """Now, by the timer that checkpoints and max_seconds go by."""
-        return self._recorder.timer_ns() / 1e9
+        self._preemption.stop_if_asked()
 
     def _need_program_thread(self, what: str) -> None:
         if not self._recorder.is_owner():
@@ -398,42 +386,8 @@ class Run(Face):
     # Divergence -------------------------------------------------------------------------------------------------------
 
     def diverged(self, difference: Divergence) -> None:
-        """The program did not repeat itself: do what on_divergence says. Called by the recorder, before anything is written."""
-        expected, found = _brief(difference.expected), _brief(difference.found)
-        policy = self._parts.settings.on_divergence
-        if policy == "raise":
-            raise Diverged(self.name, difference.n, difference.lane, expected, found)
-        where = f"record {difference.n} of lane {difference.lane or 'main program'!r}"
-        self._notice(f"{where}: {difference.reason}: expected {expected}, found {found}; it is superseded, and the run goes on")
-        reason, append = difference.reason, self._appending(self._recorder.write_group)
-        self._supersede(append, difference.lane, None, reason, difference.expected, difference.found)
-
-    def _appending(self, append: Callable[[list[Record]], None]) -> Callable[[list[Record]], None]:
-        """What appends a `superseded` record: by policy the first one goes into a fork, where the run goes on."""
-        return self._fork if self._parts.settings.on_divergence == "fork" and not self._has_forked else append
-
-    def _fork(self, records: list[Record]) -> None:
-        self._has_forked, before = True, self.name
-        self._parts.fork(records)
-        self._notice(f"{before}: forked into {self.name}, which that name opens from now on")
-
-    def _supersede(
-        self,
-        append: Callable[[list[Record]], None],
-        lane: str | None,
-        top: bool | None,
-        reason: str,
-        expected: Any = None,
-        found: Any = None,
-    ) -> None:
-        """Take back what is still expected of a lane (None: of all), by one record."""
-        expectations = self._parts.expectations
-        self._releasing.look_again()  # some checkpoints may be dead now
-        if ranges := expectations.ranges(lane, top):
-            append([Superseded(ranges=ranges, reason=reason, expected=_shown(expected), found=_shown(found))])
-        expectations.drop(lane, top)
-        if not expectations.remaining:
-            self._recorder.drop_matcher()
+        """The program did not repeat itself. Called by the recorder, before anything is written."""
+        self._differences.found(difference)
 
     def move_to(self, folder: SessionFolder, store: CheckpointStore) -> None:
         """Go on in another folder, which shares the past: after a fork."""
@@ -472,15 +426,8 @@ class Run(Face):
             if self._recorder.failure is None:
                 self._recorder.flush_accepted()
                 self._go_on()
-            first = self._parts.expectations.first_difference() if self._recorder.matcher is not None else None
-            if first is not None and not self._has_only_looked():
-                n, lane, fields_of_first = first
-                policy = self._parts.settings.on_divergence
-                if policy == "raise":
-                    raise Diverged(self.name, n, lane, _brief(fields_of_first), "the end of the run")
-                self._notice(f"record {n}: the run ended without repeating it and {self.replay_left - 1} more; superseded")
-                reason = "the run ended without repeating them"
-                self._supersede(self._appending(self._recorder.append_group), None, None, reason, fields_of_first)
+            if not self._has_only_looked():
+                self._differences.ended()
         except DiskFull:
             raise
         except BaseException as error:
@@ -580,20 +527,3 @@ def _module_of(stored: Mapping[str, Any]) -> Module:
         phase=stored.get("phase"),
         key=stored.get("key"),
     )
-
-
-def _brief(value: Any) -> str:
-    if value is None:
-        return "the end of the run"
-    kept = {
-        key: entry for key, entry in value.items() if key not in ("n", "ts", "info", "crc", "back", "join", "synced", "top")
-    }
-    text = repr(kept)
-    return text if len(text) <= 300 else f"{text[:300]}…"
-
-
-def _shown(value: Any) -> Any:
-    """A record for a report, cut where it is large."""
-    if value is None or len(text := codec.canonical(value)) <= _SHOWN_CHARACTERS:
-        return value
-    return {"kind": value.get("kind"), "cut": text[:_SHOWN_CHARACTERS].decode(errors="replace")}
