@@ -191,7 +191,7 @@ MUTANTS = (
     Mutant(
         "checkpoint-not-by-time",
         "No checkpoint is taken because time has passed.",
-        "sessions/session.py",
+        "sessions/loops.py",
         "checkpoints.seconds_since_last() >= seconds",
         "checkpoints.seconds_since_last() >= 1e9 * seconds",
         "tests/contract/test_times.py::test_a_checkpoint_is_taken_at_the_first_end_of_a_step_after_the_time",
@@ -273,7 +273,7 @@ MUTANTS = (
     Mutant(
         "once-called-again",
         "`once` calls its function again, though the value was recorded.",
-        "sessions/session.py",
+        "sessions/steps.py",
         '            tree = expected[1].get("value")',
         '            tree = codec.snapshot(fn(), "once")',
         "tests/contract/test_resume.py::test_a_once_that_was_recorded_is_returned_without_a_call",

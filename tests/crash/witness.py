@@ -62,7 +62,7 @@ _PLACE_OF = {  # function → the place that its presence in the stack means; th
     "Releasing.release": "retention",
     "Recorder.write_group": "checkpoint record",
     "Attempt._write_manifest": "manifest",
-    "Run._close": "close",
+    "Closing._close": "close",
     "Face._copy": "kept file",
     "Segment.make_room": "growth",
     "Recorder._sync": "sync",
