@@ -150,7 +150,7 @@ MUTANTS = (
     Mutant(
         "child-keeps-lock",
         "A forked child holds the session's lock when its parent is gone.",
-        "sessions/opening.py",
+        "sessions/attempt.py",
         "        self._lock.abandon()",
         "        pass",
         "tests/crash/test_processes.py::test_a_forked_child_neither_writes_nor_holds_the_session_when_its_parent_is_killed",
@@ -191,15 +191,15 @@ MUTANTS = (
     Mutant(
         "checkpoint-not-by-time",
         "No checkpoint is taken because time has passed.",
-        "sessions/session.py",
-        "self._seconds() - self._last_checkpoint >= seconds",
-        "self._seconds() - self._last_checkpoint >= 1e9 * seconds",
+        "sessions/loops.py",
+        "checkpoints.seconds_since_last() >= seconds",
+        "checkpoints.seconds_since_last() >= 1e9 * seconds",
         "tests/contract/test_times.py::test_a_checkpoint_is_taken_at_the_first_end_of_a_step_after_the_time",
     ),
     Mutant(
         "position-is-own-number",
         "A checkpoint's position is its own number: what was to be repeated behind it is forgotten.",
-        "sessions/session.py",
+        "sessions/checkpointing.py",
         'position={"main": position},',
         'position={"main": self._recorder.log.n + 1},',
         "tests/contract/test_resume.py::test_a_long_tail_is_replayed_once_as_checkpoints_are_taken_on_the_way[continuous]",
@@ -207,7 +207,7 @@ MUTANTS = (
     Mutant(
         "buffer-behind-checkpoint",
         "A checkpoint takes its position before the records in the buffer have their numbers.",
-        "sessions/session.py",
+        "sessions/checkpointing.py",
         "        self._recorder.flush_accepted()\n        position = self._recorder.position\n",
         "        position = self._recorder.position\n",
         "tests/contract/test_resume.py::test_a_killed_loop_ends_as_the_one_that_was_not[kills3-batch]",
@@ -215,19 +215,19 @@ MUTANTS = (
     Mutant(
         "state-not-restored",
         "The loop is entered at the right step with the state of a fresh start.",
-        "sessions/session.py",
-        "self._restored, self._restore_at = self._restored, None, None\n        self._bring_back(state, arrays)",
-        "self._restored, self._restore_at = self._restored, None, None",
+        "sessions/restoring.py",
+        "self._state, self.at = self._state, None, None\n        self._bring_back(state, arrays)",
+        "self._state, self.at = self._state, None, None",
         "tests/contract/test_resume.py::test_an_optimizer_with_int_keys_tuples_and_late_born_fields_is_brought_back",
     ),
     Mutant(
         "state-restored-at-open",
         "The state comes back when the session is opened, and code before the loop changes it.",
-        "sessions/session.py",
-        "        self._restored = parts.store.load(point.checkpoint) if point.checkpoint else None",
-        "        self._restore_at = self._restored = None\n"
-        "        if point.checkpoint:\n"
-        "            parts.tracked.restore(*parts.store.load(point.checkpoint))",
+        "sessions/restoring.py",
+        "        self._state = parts.store.load(checkpoint) if checkpoint else None",
+        "        self.at = self._state = None\n"
+        "        if checkpoint:\n"
+        "            parts.tracked.restore(*parts.store.load(checkpoint))",
         "tests/contract/test_resume.py::test_generators_drawn_before_the_loop_go_on_where_they_were",
     ),
     Mutant(
@@ -273,7 +273,7 @@ MUTANTS = (
     Mutant(
         "once-called-again",
         "`once` calls its function again, though the value was recorded.",
-        "sessions/session.py",
+        "sessions/steps.py",
         '            tree = expected[1].get("value")',
         '            tree = codec.snapshot(fn(), "once")',
         "tests/contract/test_resume.py::test_a_once_that_was_recorded_is_returned_without_a_call",
@@ -282,16 +282,16 @@ MUTANTS = (
     Mutant(
         "released-unrecorded",
         "Checkpoints are deleted, and no record says so.",
-        "sessions/session.py",
-        "            self._recorder.append_group([Released(",
+        "sessions/releasing.py",
+        "            recorder.append_group([Released(",
         "            (lambda records: None)([Released(",
         "tests/contract/test_resume.py::test_keep_last_deletes_the_files_of_older_checkpoints",
     ),
     Mutant(
         "released-not-synced",
         "Files of a checkpoint are deleted before the record that releases it is on the disk.",
-        "sessions/session.py",
-        '            self._recorder.flush("synced")',
+        "sessions/releasing.py",
+        '            recorder.flush("synced")',
         "            pass",
         "tests/property/test_power_loss.py::test_a_session_goes_on_to_the_same_end[process-continuous]",
     ),

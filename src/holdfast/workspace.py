@@ -24,6 +24,7 @@ from holdfast.sessions.checkpoints import CheckpointStore
 from holdfast.sessions.export import export_state
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.listing import CheckpointInfo, list_checkpoints
+from holdfast.sessions.lookup import find_checkpoint
 from holdfast.sessions.opening import REAL_FILES, workspace_root
 from holdfast.storage.host import boot_id
 from holdfast.storage.lock import living_holder
@@ -198,8 +199,6 @@ class Workspace:
         return CheckpointStore(self._files, self._folder(name).checkpoints, 0, 0)
 
     def _checkpoint(self, name: str, number: int) -> Checkpoint:
-        from holdfast.sessions.fork import find_checkpoint
-
         with self._reading(name) as reader:
             return find_checkpoint(reader, number)
 

@@ -116,7 +116,7 @@ def test_what_the_recorder_writes_itself_is_no_token(tmp_path: Path, mode: SaveM
 
 @pytest.mark.parametrize("mode", MODES)
 def test_bytes_by_kind_are_true_over_many_segments(tmp_path: Path, mode: SaveMode, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.sessions.opening.LogWriter", partial(LogWriter, max_segment_bytes=4_000))
+    monkeypatch.setattr("holdfast.sessions.attempt.LogWriter", partial(LogWriter, max_segment_bytes=4_000))
     with holdfast.session("run", root=tmp_path, save_mode=mode, files=QUICK) as run:
         for number in range(300):
             run.token(f"token {number}", source="s" * (number % 90))

@@ -541,7 +541,7 @@ def test_a_clock_that_goes_backwards_takes_nothing_but_the_times_with_it(
         now[0] -= 3_600_000_000_000
         return now[0]
 
-    monkeypatch.setattr("holdfast.sessions.opening.Recorder", partial(Recorder, clock_ns=clock_ns))
+    monkeypatch.setattr("holdfast.sessions.attempt.Recorder", partial(Recorder, clock_ns=clock_ns))
     program(tmp_path / "backwards")
     records = everything(tmp_path / "backwards")
     times = [fields["ts"] for fields in records]
@@ -556,7 +556,7 @@ def test_a_clock_that_goes_backwards_takes_nothing_but_the_times_with_it(
 
 
 def test_a_clock_before_1970_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.sessions.opening.Recorder", partial(Recorder, clock_ns=lambda: -1_500))
+    monkeypatch.setattr("holdfast.sessions.attempt.Recorder", partial(Recorder, clock_ns=lambda: -1_500))
     with holdfast.session("run", root=tmp_path) as run:
         run.token("a")
         run.note("b")
@@ -666,7 +666,7 @@ def test_on_full_wait_goes_on_by_itself(tmp_path: Path, monkeypatch: pytest.Monk
         waits.append(seconds)
         files.is_full = len(waits) < 3
 
-    monkeypatch.setattr("holdfast.sessions.opening.Recorder", partial(Recorder, wait=wait))
+    monkeypatch.setattr("holdfast.sessions.attempt.Recorder", partial(Recorder, wait=wait))
     with holdfast.session("run", root=tmp_path, files=files, on_full="wait") as run:
         run.token("first")
         files.is_full = True

@@ -18,8 +18,8 @@ from holdfast.reading.catalog import Manifest
 from holdfast.reading.digest import digest_of
 from holdfast.reading.view import all_records, canonical_records
 from holdfast.sessions.checkpoints import CheckpointStore
-from holdfast.sessions.fork import find_checkpoint
 from holdfast.sessions.listing import list_checkpoints
+from holdfast.sessions.lookup import find_checkpoint
 from holdfast.storage.files import RealFiles
 from holdfast.storage.lines import Header, Predecessor
 from holdfast.storage.reader import LogReader

@@ -329,7 +329,7 @@ def small_segments() -> Iterator[None]:
     before = defaults["max_segment_bytes"]
     defaults["max_segment_bytes"] = SEGMENT_BYTES
     try:
-        with patch("holdfast.sessions.opening.provenance", lambda: {"argv": ["program.py"]}):
+        with patch("holdfast.sessions.attempt.provenance", lambda: {"argv": ["program.py"]}):
             yield
     finally:
         defaults["max_segment_bytes"] = before

@@ -126,7 +126,7 @@ def fixed_surroundings(boot: str = FIRST_BOOT) -> Iterator[None]:
             ("holdfast.sessions.care.time_ns", lambda: next(clock)),
             ("holdfast.storage.host.boot_id", lambda: boot),
             ("holdfast.storage.host.file_system", lambda path: "ext4"),
-            ("holdfast.sessions.opening.provenance", lambda: dict(about)),
+            ("holdfast.sessions.attempt.provenance", lambda: dict(about)),
         ):
             stack.enter_context(patch(name, replacement))
         defaults: Any = Recorder.__init__.__kwdefaults__
@@ -284,7 +284,7 @@ def arrays(sample: Sample) -> None:
 def rolled(sample: Sample) -> None:
     """Several segments, one of them abandoned after a failed sync and repeated in the next one."""
     files = FailingFiles(RealFiles(), operation="sync", nth=0, error=errno.EIO, role="log/main/")
-    with patch("holdfast.sessions.opening.LogWriter", functools.partial(LogWriter, max_segment_bytes=1500)):
+    with patch("holdfast.sessions.attempt.LogWriter", functools.partial(LogWriter, max_segment_bytes=1500)):
         run = sample.start("rolled", files=files)
         for step in run.loop(6, checkpoint_every=3):
             for index in range(8):

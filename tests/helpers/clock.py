@@ -33,7 +33,7 @@ class Timer:
 def use(monkeypatch: pytest.MonkeyPatch, timer: Timer) -> None:
     """Have every session that is opened from now on go by this timer."""
     monkeypatch.setattr(
-        "holdfast.sessions.opening.Recorder", partial(Recorder, timer_ns=timer, clock_ns=timer.time_ns, wait=timer.wait)
+        "holdfast.sessions.attempt.Recorder", partial(Recorder, timer_ns=timer, clock_ns=timer.time_ns, wait=timer.wait)
     )
 
 

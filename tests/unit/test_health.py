@@ -174,7 +174,7 @@ def test_ns_per_record_counts_a_flush_once_where_every_token_is_a_batch(tmp_path
 def test_ns_per_record_holds_neither_the_beginning_nor_checkpoints(
     tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.sessions.opening.provenance", lambda: timer.wait(5) or {})  # type: ignore[func-returns-value]
+    monkeypatch.setattr("holdfast.sessions.attempt.provenance", lambda: timer.wait(5) or {})  # type: ignore[func-returns-value]
     with holdfast.session("run", root=tmp_path, track={"slow": Slow(timer, 2)}) as run:
         run.metric(loss=1.0)
         for _ in run.loop(4, checkpoint_every=1):
@@ -238,7 +238,7 @@ def test_the_latency_of_flushes_is_that_of_batches_where_there_are_any(tmp_path:
 def test_every_sync_of_the_log_is_in_sync_ms(
     tmp_path: Path, mode: SaveMode, durability: Durability, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.sessions.opening.LogWriter", partial(LogWriter, max_segment_bytes=100_000))
+    monkeypatch.setattr("holdfast.sessions.attempt.LogWriter", partial(LogWriter, max_segment_bytes=100_000))
     for attempt in (1, 2):
         files = FailingFiles(QuickFiles(), operation="sync", nth=0, error=errno.EIO, role="log/main")
         run = holdfast.start("run", root=tmp_path, save_mode=mode, durability=durability, files=files)
@@ -452,7 +452,7 @@ class Slow:
 def test_cost_share_is_what_the_program_waited_for_over_its_time(
     tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("holdfast.sessions.opening.provenance", lambda: timer.wait(5) or {})  # type: ignore[func-returns-value]
+    monkeypatch.setattr("holdfast.sessions.attempt.provenance", lambda: timer.wait(5) or {})  # type: ignore[func-returns-value]
     files, state = SlowFiles(timer), Slow(timer, 0)
     source = tmp_path / "source"
     source.write_bytes(b"content")
@@ -488,7 +488,7 @@ def test_cost_share_is_what_the_program_waited_for_over_its_time(
 
 
 def test_cost_share_holds_opening(tmp_path: Path, timer: Timer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.sessions.opening.perf_counter_ns", lambda: perf_counter_ns() - 1_000 * 10**9)
+    monkeypatch.setattr("holdfast.sessions.attempt.perf_counter_ns", lambda: perf_counter_ns() - 1_000 * 10**9)
     with holdfast.session("run", root=tmp_path) as run:  # it began 1,000 s ago
         timer.wait(3_000)
         assert run.health().cost_share == pytest.approx(0.25, abs=0.02)

@@ -16,6 +16,7 @@ from holdfast.records import Annotated, Checkpoint, Closed, Range, Superseded
 from holdfast.sessions import fork as forking
 from holdfast.sessions.checkpoints import CheckpointStore
 from holdfast.sessions.folder import SessionFolder
+from holdfast.sessions.lookup import find_checkpoint
 from holdfast.sessions.manifest import write_manifest
 from holdfast.sessions.names import checked_name
 from holdfast.sessions.resume import find_resume_point, is_dead
@@ -134,7 +135,7 @@ def delete_session(folder: SessionFolder) -> DeletePlan:
 
 def _find_resumable(folder: SessionFolder, reader: LogReader, number: int) -> Checkpoint:
     """A checkpoint that a run can go on from, its files verified."""
-    checkpoint = forking.find_checkpoint(reader, number)
+    checkpoint = find_checkpoint(reader, number)
     if checkpoint.at is None:
         raise UsageError(
             f"checkpoint {number} was taken outside every loop and step, where a run cannot go on; choose another one "

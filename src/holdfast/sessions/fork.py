@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 
-from holdfast.errors import SessionNotFound, UsageError, WorkspaceUnusable, line_about
-from holdfast.records import CANONICAL_KINDS, Checkpoint, Range, Released, decode_bookkeeping, kind_of
+from holdfast.errors import WorkspaceUnusable
+from holdfast.records import CANONICAL_KINDS, Checkpoint, Range, kind_of
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.names import numbered_name
 from holdfast.sessions.resume import place_of
@@ -100,26 +100,6 @@ def cut(files: Files, past: Past, n: int) -> Past:
             extent = msgspec.structs.replace(extent, end=end, last=n, crc=zlib.crc32(data[closed:end], crc))
         kept.append(extent)
     return Past(tuple(kept), highest_segment=past.highest_segment)
-
-
-def find_checkpoint(reader: LogReader, number: int) -> Checkpoint:
-    """The record of a checkpoint by its number. Raises SessionNotFound, and UsageError for a released one."""
-    released: set[int] = set()
-    list_them = line_about(reader.folder, "checkpoints")
-    for _, line in reader.read_backwards():
-        if kind_of(line) not in ("checkpoint", "released"):
-            continue
-        record = decode_bookkeeping(line)
-        if isinstance(record, Released):
-            released.update(record.checkpoints)
-        elif isinstance(record, Checkpoint) and record.number == number:
-            if record.n in released:
-                raise UsageError(
-                    f"checkpoint {number} was released to make room, and its files may be gone. Nothing was changed; "
-                    f"choose another one: {list_them}"
-                )
-            return record
-    raise SessionNotFound(f"there is no checkpoint {number}; list them with: {list_them}")
 
 
 def ranges_behind(reader: LogReader, checkpoint: Checkpoint, last: int) -> list[Range]:

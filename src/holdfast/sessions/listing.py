@@ -31,6 +31,19 @@ class CheckpointInfo(msgspec.Struct, frozen=True):
 
 def list_checkpoints(reader: LogReader, verify: Callable[[Checkpoint], None]) -> list[CheckpointInfo]:
     """All checkpoints, oldest first; `verify` raises where a checkpoint's files are not what was written."""
+    records, released, superseded = _read(reader)
+    return [_describe(record, record.n in released, superseded, verify) for record in records]
+
+
+def kept_checkpoints(reader: LogReader) -> tuple[list[Checkpoint], set[int]]:
+    """The checkpoints that are not released, oldest first, and the numbers of the records of those that are dead."""
+    records, released, superseded = _read(reader)
+    kept = [record for record in records if record.n not in released]
+    return kept, {record.n for record in kept if is_dead(record, superseded)}
+
+
+def _read(reader: LogReader) -> tuple[list[Checkpoint], set[int], list[Superseded]]:
+    """All checkpoints in order, the numbers of the records of released ones, and what was superseded."""
     records: list[Checkpoint] = []
     superseded: list[Superseded] = []
     released: set[int] = set()
@@ -43,7 +56,7 @@ def list_checkpoints(reader: LogReader, verify: Callable[[Checkpoint], None]) ->
                 released.update(record.checkpoints)
             elif isinstance(record, Superseded):
                 superseded.append(record)
-    return [_describe(record, record.n in released, superseded, verify) for record in records]
+    return records, released, superseded
 
 
 def _describe(

@@ -1,42 +1,25 @@
-"""Opening a session: everything that is checked, found and put together before the program runs."""
+"""Opening a session: the options, and the sessions that are open in a context."""
 
-import atexit
 import os
-import sys
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from pathlib import Path
-from time import perf_counter_ns
 from typing import Any, ParamSpec, get_args
 
 from holdfast import codec
-from holdfast.errors import InvalidSetting, NoSession, SessionClosed, SessionNotFound, SettingsDiffer, WriteFailed
-from holdfast.reading.catalog import Manifest, config_of
-from holdfast.reading.locate import located
+from holdfast.errors import InvalidSetting, NoSession
 from holdfast.recording.policy import Durability, OnFull, SaveMode, SavePolicy
-from holdfast.recording.recorder import Recorder
-from holdfast.records import Checkpoint, Closed, Opened, Record, Released, Resumed, Superseded, decode_bookkeeping, kind_of
-from holdfast.sessions import fork, options
-from holdfast.sessions.checkpoints import CheckpointStore, Tracked
-from holdfast.sessions.folder import SessionFolder
-from holdfast.sessions.manifest import write_manifest
-from holdfast.sessions.names import checked_name, new_name
-from holdfast.sessions.provenance import provenance
-from holdfast.sessions.resume import Expectations, ResumePoint, find_resume_point, is_dead
+from holdfast.records import Opened
+from holdfast.sessions import options
+from holdfast.sessions.attempt import Attempt
+from holdfast.sessions.checkpoints import Tracked
+from holdfast.sessions.parts import OnDivergence, Settings
 from holdfast.sessions.retention import Retention
-from holdfast.sessions.session import OnDivergence, Parts, Run, Settings
-from holdfast.storage import host
-from holdfast.storage.files import Files, RealFiles, write_errors
-from holdfast.storage.lock import Lock
-from holdfast.storage.log import LogWriter
-from holdfast.storage.reader import LogReader
-from holdfast.storage.recovery import Past, check_closes, recover
+from holdfast.sessions.session import Run
+from holdfast.storage.files import Files, RealFiles
 
 P = ParamSpec("P")
 REAL_FILES: Files = RealFiles()
-_NOTICES_KEPT = 100
-_open_runs: "weakref.WeakSet[_Opening]" = weakref.WeakSet()
 _current: ContextVar[Run | None] = ContextVar("holdfast_run", default=None)
 
 
@@ -93,7 +76,7 @@ def start(
     tracked = Tracked(track)
     tracked.copy_state(_Discarded())  # what cannot be stored is refused before anything is made
     place = workspace_root(root)
-    run = _Opening(files or REAL_FILES, place, name, policy, settings, opened, tracked).run
+    run = Attempt(files or REAL_FILES, place, name, policy, settings, opened, tracked).run
     _current.set(run)
     return run
 
@@ -151,318 +134,3 @@ class _Discarded:
 
     def put(self, path: str, array: Any) -> str:
         return path
-
-
-class _Opening:
-    """Puts a Run together, and what has to outlive that: the lock, the manifest, the fork of the session or the process."""
-
-    def __init__(
-        self,
-        files: Files,
-        root: Path,
-        name: str | None,
-        policy: SavePolicy,
-        settings: Settings,
-        opened: Opened,
-        tracked: Tracked,
-    ) -> None:
-        self._files, self._root, self._policy, self._opened = files, root, policy, opened
-        self._began_ns = perf_counter_ns()
-        self._notices: list[str] = []
-        self._folder = self._make_folder(name)
-        try:
-            self._lock = Lock(files, self._folder.lock, self._folder.name)
-        except WriteFailed:
-            self._folder.remove_unlocked()
-            raise
-        try:
-            with write_errors(self._folder.path), located(files, self._folder.log):
-                self.run = self._open(settings, tracked)
-        except BaseException:
-            self._folder.remove_if_empty()
-            self._lock.release()
-            raise
-        _open_runs.add(self)
-
-    def _make_folder(self, name: str | None) -> SessionFolder:
-        if name is not None:
-            folder = SessionFolder(self._files, self._root, checked_name(name))
-            folder.make()
-            return folder
-        while True:
-            folder = SessionFolder(self._files, self._root, new_name())
-            if not self._files.exists(folder.path):
-                folder.make()
-                return folder
-
-    def _open(self, settings: Settings, tracked: Tracked) -> Run:
-        folder, files = self._folder, self._files
-        past = recover(files, folder.log, host.boot_id())
-        folder.refuse_lost_end(past)
-        self._past, self._attempt = past, past.attempts + 1
-        reader = LogReader(files, folder.log, host.boot_id(), past)
-        self._store = store = CheckpointStore(files, folder.checkpoints, self._attempt, 0)
-        point = find_resume_point(reader, store.verify)
-        check_closes(files, past, point.position)
-        if point.closed is not None and point.closed.status == "forked" and point.closed.to is not None:
-            return self._open_fork(point.closed.to, settings, tracked)
-        self._before = config_of(reader)
-        self._refuse_other_config(point, settings)
-        store.number = point.last_number
-        store.sweep()
-        folder.sweep()
-        fork.sweep(folder)
-        expectations = Expectations(reader, point)
-        self._point, self._expectations = point, expectations
-        self._recorder = recorder = Recorder(
-            self._new_log(folder, past, point.chain),
-            self._policy,
-            matcher=expectations,
-            position=point.position,
-            on_begin=self._begin,
-            on_divergence=lambda difference: self.run.diverged(difference),
-            notice=self._notice,
-        )
-        self._note_what_happened(past, point)
-        parts = Parts(
-            folder=folder,
-            attempt=self._attempt,
-            recorder=recorder,
-            tracked=tracked,
-            store=store,
-            point=point,
-            expectations=expectations,
-            settings=settings,
-            is_config_changed=point.opened is not None and self._is_config_changed(),
-            fork=self._fork,
-            on_closed=self._closed,
-            checkpoint_at=lambda n: _checkpoint_at(reader, n),
-            kept_checkpoints=lambda: _kept_checkpoints(self._files, self._folder),
-            began_ns=self._began_ns,
-        )
-        return Run(parts, self._notices, self._notice)
-
-    def _open_fork(self, name: str, settings: Settings, tracked: Tracked) -> Run:
-        """The name belongs to another session since a fork."""
-        before = self._lock
-        self._folder, forked = SessionFolder(self._files, self._root, name), self._folder.name
-        fork.complete(self._folder)  # of a process that was killed in the middle
-        if not self._folder.exists:
-            raise SessionNotFound(
-                f"session {forked!r} was forked into {name!r}, which is not there any more (renamed or deleted). "
-                "Nothing was changed; open it by its new name, or use another one"
-            )
-        self._lock = Lock(self._files, self._folder.lock, name)
-        before.release()
-        return self._open(settings, tracked)
-
-    def _new_log(self, folder: SessionFolder, past: Past, chain: int) -> LogWriter:
-        kind = host.file_system(folder.path)
-        if (warning := host.degraded(kind)) is not None:
-            self._notice(warning)
-        return LogWriter(
-            self._files,
-            folder.log,
-            past,
-            session=folder.name,
-            attempt=self._attempt,
-            boot=host.boot_id(),
-            durability=self._policy.durability,
-            use_map=self._policy.save_mode == "continuous" and host.can_map(kind),  # batches are one write each
-            chain=chain,
-        )
-
-    def _is_config_changed(self) -> bool:
-        return codec.canonical(self._before or {}) != codec.canonical(self._opened.config or {})
-
-    def _refuse_other_config(self, point: ResumePoint, settings: Settings) -> None:
-        if point.opened is None:
-            return
-        before, now = self._before or {}, self._opened.config or {}
-        differences = [
-            f"{key}: {_shown(before, key)} → {_shown(now, key)}"
-            for key in sorted({*before, *now})
-            if key not in settings.allow_change
-            and codec.canonical([before[key]] if key in before else []) != codec.canonical([now[key]] if key in now else [])
-        ]
-        if differences:
-            remedy = "run it as it was, name what may change in allow_change=, or use another session name"
-            raise SettingsDiffer(self._folder.name, differences, remedy)
-
-    def _notice(self, text: str) -> None:
-        """Something the user should see: kept with the run, and logged as a warning."""
-        import logging  # here, as it takes longer to import than to open a session
-
-        if text in self._notices[-_NOTICES_KEPT:]:
-            return  # said already
-        self._notices.append(text)
-        logging.getLogger("holdfast").warning(text)
-
-    def _note_what_happened(self, past: Past, point: ResumePoint) -> None:
-        if past.dropped:
-            self._notice(f"after the power loss {past.dropped} records that were not synced do not count; their bytes are kept")
-        for skipped in point.skipped:
-            self._notice(skipped)
-
-    def _begin(self) -> list[Record]:
-        """The record that opens this attempt, made when it has something to record."""
-        self._write_manifest("running", None)
-        if self._point.opened is None:
-            self._opened.session = self._folder.name
-            self._opened.info = self._provenance()
-            return [self._opened]
-        return [
-            Resumed(
-                attempt=self._attempt,
-                checkpoint=self._point.checkpoint.number if self._point.checkpoint else None,
-                replay=self._expectations.rerun,
-                skipped=self._point.skipped,
-                epoch=self._opened.epoch,
-                config=self._opened.config or {} if self._is_config_changed() else None,
-                info=self._provenance(),
-            )
-        ]
-
-    def _closed(self, run: Run, record: Closed) -> None:
-        """The run has let go of its log."""
-        _open_runs.discard(self)
-        try:
-            if self._recorder.has_begun:
-                self._write_manifest(record.status, record.reason)
-            self._folder.remove_if_empty()
-        finally:
-            self._lock.release()
-
-    def _fork(self, run: Run, records: list[Record]) -> None:
-        """Go on in a new session that shares the past, behind `records`; the old one says where its name leads from now on.
-
-        The new one is put together in full beside its place. What the old log says makes it count, and then it gets its name: a
-        kill before that leaves something to sweep, and one behind it something to name.
-        """
-        recorder, old, boot = self._recorder, self._folder, host.boot_id()
-        recorder.flush_buffer()
-        reader = LogReader(self._files, old.log, boot)
-        new = fork.free_folder(old)
-        half = fork.half_of(new)
-        past = fork.share_past(old, half, reader.past)
-        chain = find_resume_point(reader, lambda _: None).chain
-        reason = f"forked from {old.name!r}: the program did not repeat itself"
-        # A segment of its own vouches for what the shared ones hold, closed or not.
-        self._attempt = past.attempts + 1
-        first = self._new_log(half, past, chain)
-        resumed = Resumed(attempt=self._attempt, info=self._provenance())
-        for record in (resumed, *records):
-            record.ts = recorder.now()
-        first.append_batch([resumed, *records])
-        first.close(Closed(status="interrupted", reason=reason, ts=recorder.now()))
-        closed = Closed(status="forked", reason="the program did not repeat itself", to=new.name, ts=recorder.now())
-        recorder.log.append_batch([closed])
-        recorder.log.sync(closed.ts)
-        fork.complete(new)
-        self._write_manifest("forked", closed.reason, to=new.name)
-        lock = Lock(self._files, new.lock, new.name)
-        past = recover(self._files, new.log, boot)
-        self._folder, self._past, self._attempt = new, past, past.attempts + 1
-        chain = find_resume_point(LogReader(self._files, new.log, boot, past), lambda _: None).chain
-        recorder.continue_in(self._new_log(new, past, chain))
-        number = max(self._last_number(reader), self._store.number)  # the last one may be stored, and not recorded yet
-        self._store = CheckpointStore(self._files, new.checkpoints, self._attempt, number)
-        run.move_to(new, self._store)
-        self._lock.release()
-        self._lock = lock
-
-    def _provenance(self) -> dict[str, Any]:
-        return codec.snapshot(provenance(), "info")  # type: ignore[return-value]  # a dict stays one
-
-    def _last_number(self, reader: LogReader) -> int:
-        for _, line in reader.read_backwards():
-            if kind_of(line) == "checkpoint":
-                record = decode_bookkeeping(line)
-                return record.number if isinstance(record, Checkpoint) else 0
-        return 0
-
-    def in_forked_child(self) -> None:
-        """The child lets go of its copies: it never writes here, and does not hold the lock when the parent is gone."""
-        self._recorder.forget_in_child(
-            SessionClosed(f"session {self._folder.name!r} belongs to the parent process; a forked child records nothing in it")
-        )
-        self._lock.abandon()
-        self.run.let_go_of_signals()
-
-    def at_exit(self) -> None:
-        """The program ends without having closed the session."""
-        error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)  # at a prompt it may be of any line before
-        reason = f"{type(error).__name__}: {error}" if error is not None else None
-        self.run.end("failed" if reason else "interrupted", reason or "the program ended without closing it")
-
-    def _write_manifest(self, status: str, reason: str | None, *, to: str | None = None) -> None:
-        """A cache: where it cannot be written the log still has everything."""
-        opened = self._point.opened or self._opened
-        now = self._recorder.now()
-        manifest = Manifest(
-            name=self._folder.name,
-            status=status,
-            reason=reason,
-            to=to,
-            attempts=self._attempt,
-            records=self._recorder.log.n,
-            bytes=self._recorder.log.bytes_appended + sum(extent.end for extent in self._past.extents),
-            created=opened.ts or now,
-            updated=now,
-            epoch=self._opened.epoch,
-            tags=opened.tags,
-            notes=opened.notes,
-            config=self._opened.config,
-        )
-        try:
-            write_manifest(self._files, self._folder.path, manifest)
-        except OSError as error:
-            self._notice(f"{self._folder.path / 'session.json'}: {error.strerror}; it is only a cache, and can be rebuilt")
-
-
-def _shown(settings: Mapping[str, Any], key: str) -> str:
-    return repr(settings[key]) if key in settings else "not set"
-
-
-def _checkpoint_at(reader: LogReader, n: int) -> Checkpoint | None:
-    """The checkpoint that record n is, or None."""
-    if not 0 < n <= reader.last or kind_of(line := reader.find(n)) != "checkpoint":
-        return None
-    record = decode_bookkeeping(line)
-    return record if isinstance(record, Checkpoint) else None
-
-
-def _kept_checkpoints(files: Files, folder: SessionFolder) -> tuple[list[Checkpoint], set[int]]:
-    """The checkpoints of a log that are not released, in order, and the numbers of the records of those that are dead."""
-    reader = LogReader(files, folder.log, host.boot_id())
-    kept: dict[int, Checkpoint] = {}
-    superseded: list[Superseded] = []
-    for _, line in reader.read():
-        if kind_of(line) == "checkpoint":
-            record = decode_bookkeeping(line)
-            if isinstance(record, Checkpoint):
-                kept[record.n] = record
-        elif kind_of(line) == "released":
-            gone = decode_bookkeeping(line)
-            if isinstance(gone, Released):
-                for n in gone.checkpoints:
-                    kept.pop(n, None)
-        elif kind_of(line) == "superseded":
-            back = decode_bookkeeping(line)
-            if isinstance(back, Superseded):
-                superseded.append(back)
-    return list(kept.values()), {n for n, record in kept.items() if is_dead(record, superseded)}
-
-
-def _after_fork() -> None:
-    for opening in list(_open_runs):
-        opening.in_forked_child()
-
-
-def _at_exit() -> None:
-    for opening in list(_open_runs):
-        opening.at_exit()
-
-
-os.register_at_fork(after_in_child=_after_fork)
-atexit.register(_at_exit)

@@ -1,4 +1,4 @@
-"""Being asked to stop: SIGTERM and SIGINT, once for the next boundary, twice for at once."""
+"""Being asked to stop: by SIGTERM and SIGINT, once for the next boundary, twice for at once; and by `max_seconds`."""
 
 import os
 import signal
@@ -15,15 +15,23 @@ _open: list["Preemption"] = []
 
 
 class Preemption:
-    """Takes the two signals while a session is open, where one is opened on the main thread.
+    """Takes the two signals while a session is open, where one is opened on the main thread. timer_ns: what max_seconds are
+    measured with, from now on.
 
     requested: why the run is to stop at its next boundary, or None. A signal asks every open session; where none is inside a
     loop or step there is no boundary to wait for, so that Interrupted is raised on the spot. A second signal does what it
     did before the first session was opened.
     """
 
-    def __init__(self, is_inside: Callable[[], bool], notice: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        is_inside: Callable[[], bool],
+        notice: Callable[[str], None],
+        max_seconds: float | None,
+        timer_ns: Callable[[], int],
+    ) -> None:
         self.requested: str | None = None
+        self._max_seconds, self._timer_ns, self._began_ns = max_seconds, timer_ns, timer_ns()
         self._pid = os.getpid()
         self._is_inside, self._notice = is_inside, notice
         if threading.current_thread() is threading.main_thread():
@@ -34,6 +42,17 @@ class Preemption:
                 if before in (signal.SIG_DFL, signal.default_int_handler):  # a program's own handler stays
                     _before[number] = signal.signal(number, _stop)
         _open.append(self)
+
+    def note_time(self) -> None:
+        """Ask to stop where max_seconds have passed."""
+        limit = self._max_seconds
+        if limit is not None and (self._timer_ns() - self._began_ns) / 1e9 >= limit:
+            self.requested = self.requested or f"max_seconds={limit:g}"
+
+    def stop_if_asked(self) -> None:
+        """Raise Interrupted where it was asked: this is a boundary."""
+        if self.requested:
+            raise Interrupted(self.requested)
 
     def release(self) -> None:
         """Ask this one no more. The last one gives the signals back; on another thread than the main one, which may not, that

@@ -70,6 +70,11 @@ class ResumePoint(msgspec.Struct):
         """n of the last canonical record before the point; 0 at the start."""
         return self.checkpoint.position["main"] if self.checkpoint else 0
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its end."""
+        return self.closed is not None and self.closed.status == "finished"
+
 
 def find_resume_point(reader: LogReader, verify: Callable[[Checkpoint], None]) -> ResumePoint:
     """Read the log backwards to the checkpoint with the greatest position that is alive and verifies. Costs the tail, not the

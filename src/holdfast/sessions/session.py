@@ -1,71 +1,32 @@
 """A session that is open: what a program holds on to while it runs."""
 
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter_ns
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import msgspec
 
 from holdfast import codec
-from holdfast.errors import (
-    DiskFull,
-    Diverged,
-    HoldfastError,
-    Interrupted,
-    SessionClosed,
-    SettingsDiffer,
-    StorageError,
-    UsageError,
-)
+from holdfast.errors import UsageError
 from holdfast.recording import fields
 from holdfast.recording.face import Face
 from holdfast.recording.flusher import Flusher
-from holdfast.recording.health import Health, Samples, health_of
+from holdfast.recording.health import Health, health_of
 from holdfast.recording.recorder import Divergence, Lane, Recorder, Watermarks, current_lane
-from holdfast.records import Checkpoint, Closed, Loop, Module, Once, Record, Released, Superseded
-from holdfast.sessions import options
-from holdfast.sessions.checkpoints import CheckpointStore, Tracked
+from holdfast.sessions.checkpointing import Checkpointing
+from holdfast.sessions.checkpoints import CheckpointStore
+from holdfast.sessions.closing import Closing
+from holdfast.sessions.differences import Differences
 from holdfast.sessions.folder import SessionFolder
+from holdfast.sessions.loops import Loops
+from holdfast.sessions.parts import Parts
 from holdfast.sessions.preemption import Preemption
 from holdfast.sessions.program import Program
-from holdfast.sessions.resume import Expectations, ResumePoint
-from holdfast.sessions.retention import Retention, bytes_in, deletable_folders, folders_of
-
-OnDivergence = Literal["supersede", "raise", "fork"]
-_SHOWN_CHARACTERS = 2000
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """How a session behaves, apart from saving."""
-
-    on_divergence: OnDivergence = "supersede"
-    max_seconds: float | None = None
-    extend: bool = False
-    allow_change: tuple[str, ...] = ()
-    retention: Retention = msgspec.field(default_factory=Retention)
-
-
-class Parts(msgspec.Struct):
-    """What opening put together for a Run."""
-
-    folder: SessionFolder
-    attempt: int
-    recorder: Recorder
-    tracked: Tracked
-    store: CheckpointStore
-    point: ResumePoint
-    expectations: Expectations
-    settings: Settings
-    is_config_changed: bool
-    fork: Callable[["Run", list[Record]], None]
-    on_closed: Callable[["Run", Closed], None]
-    checkpoint_at: Callable[[int], Checkpoint | None]
-    kept_checkpoints: Callable[[], tuple[list[Checkpoint], set[int]]]
-    began_ns: int
-    """When opening began, by perf_counter_ns."""
+from holdfast.sessions.releasing import Releasing
+from holdfast.sessions.restoring import Restoring
+from holdfast.sessions.steps import Steps
 
 
 class Run(Face):
@@ -74,33 +35,30 @@ class Run(Face):
     Loops, steps and checkpoints belong to the thread that opened it; records may come from any thread.
     """
 
-    def __init__(self, parts: Parts, notices: list[str], notice: Callable[[str], None]) -> None:
+    def __init__(self, parts: Parts) -> None:
         super().__init__(parts.recorder, parts.folder.files, parts.folder.kept_files)
-        self._parts, self._notice = parts, notice
-        self.notices = notices
+        self._parts = parts
+        self.notices = parts.notices
         self.attempt = parts.attempt
-        point = parts.point
-        self.finished = point.closed is not None and point.closed.status == "finished"
-        self.resumed_step: int | None = None
+        self.finished = parts.point.is_finished
         self.replay_total = parts.expectations.rerun
-        self._program = Program(point.checkpoint.loops if point.checkpoint else ())
-        self._restore_at = point.checkpoint.at if point.checkpoint else None
-        self._restored = parts.store.load(point.checkpoint) if point.checkpoint else None
-        if self._restored is not None:
-            self._refuse_other_objects(self._restored[0])
-        if point.checkpoint is not None and isinstance(point.checkpoint.metrics, dict):
-            self._latest_metrics.update({key: codec.decode(value) for key, value in point.checkpoint.metrics.items()})
-        self._named: list[str] = []
-        self._kept: list[Checkpoint] | None = None
-        self._dead: set[int] = set()
-        self._newest: Checkpoint | None = None
-        self._left: Checkpoint | None = None  # of a loop that was left, to be recorded once the program goes on
-        self._checkpoint_times = Samples()
-        self._began = self._last_checkpoint = self._seconds()
-        self._is_closed = self._has_forked = self._has_told_of_lost_state = False
-        self._preemption = Preemption(lambda: bool(self._program.place), notice)
-        policy = parts.recorder.policy
-        self._flusher = Flusher(parts.recorder, policy.seconds) if policy.save_mode == "batch" else None
+        saved, settings, policy = parts.point.checkpoint, parts.settings, parts.recorder.policy
+        restoring = self._restoring = Restoring(parts)
+        if saved is not None and isinstance(saved.metrics, dict):
+            self._latest_metrics.update({key: codec.decode(value) for key, value in saved.metrics.items()})
+        program = self._program = Program(saved.loops if saved else ())
+        releasing = Releasing(parts)
+        checkpoints = self._checkpoints = Checkpointing(parts, program, self._latest_metrics, releasing)
+        differences = self._differences = Differences(parts, releasing)
+        preemption = self._preemption = Preemption(
+            lambda: bool(program.place), parts.notice, settings.max_seconds, parts.recorder.timer_ns
+        )
+        flusher = Flusher(parts.recorder, policy.seconds) if policy.save_mode == "batch" else None
+        loops = self._loops = Loops(
+            parts, program, checkpoints, restoring, differences, preemption, is_closed=lambda: self.is_closed
+        )
+        self._steps = Steps(parts, program, checkpoints, restoring, preemption, loops.go_on)
+        self._closing = Closing(parts, program, restoring, differences, preemption, flusher, loops.go_on)
         opening_ns = perf_counter_ns() - parts.began_ns
         parts.recorder.spent_ns += opening_ns
         self._began_ns = parts.recorder.timer_ns() - opening_ns
@@ -110,7 +68,7 @@ class Run(Face):
     @property
     def name(self) -> str:
         """The session's name."""
-        return self._parts.folder.name
+        return self._parts.name
 
     @property
     def path(self) -> Path:
@@ -120,7 +78,7 @@ class Run(Face):
     @property
     def is_closed(self) -> bool:
         """Whether nothing more can be recorded."""
-        return self._is_closed
+        return self._closing.is_closed
 
     @property
     def replay_left(self) -> int:
@@ -130,9 +88,12 @@ class Run(Face):
     @property
     def step_index(self) -> int | None:
         """The step of the loop the program is in, None outside."""
-        return self._step
+        return self._loops.step
 
-    _step: int | None = None
+    @property
+    def resumed_step(self) -> int | None:
+        """The step that the loop went on from, None before that and at a start."""
+        return self._loops.resumed_step
 
     def watermarks(self) -> Watermarks:
         """Record numbers up to which everything is accepted, flushed and synced."""
@@ -144,7 +105,7 @@ class Run(Face):
             free = self._files.free_bytes(self.path)
         except OSError:
             free = 0  # the folder is gone: then that is what there is
-        return health_of(self._recorder, self._checkpoint_times, self._began_ns, free)
+        return health_of(self._recorder, self._checkpoints.times, self._began_ns, free)
 
     def flush(self, level: str = "flushed") -> None:
         """Return when everything accepted is "flushed" (survives a kill) or "synced" (survives power loss); raise otherwise."""
@@ -177,113 +138,7 @@ class Run(Face):
         it. Raises SettingsDiffer where the loop was recorded with another length, Interrupted when the run is to stop.
         """
         self._need_program_thread("loop")
-        n = _whole(n, 0, f"loop({n!r}): the number of steps is a whole number from 0 on, or None")
-        every = _whole(checkpoint_every, 1, f"loop(checkpoint_every={checkpoint_every!r}): a whole number of steps, at least 1")
-        options.seconds("checkpoint_seconds", checkpoint_seconds)
-        if self._program.place:
-            if every or checkpoint_seconds:
-                raise UsageError("a loop inside a loop or step takes no checkpoints of its own; give them to the outer one")
-            return iter(range(n)) if n is not None else _endless()
-        key = self._program.next_loop()
-        return self._steps(key, n, every, checkpoint_seconds)
-
-    def _steps(self, key: str, n: int | None, every: int | None, seconds: float | None) -> Iterator[int]:
-        self._recorder.raise_stopped()
-        self._go_on()
-        start = self._enter_loop(key, n)
-        if start is None:
-            return
-        is_left = True
-        is_by_policy = every is None and seconds is None
-        try:
-            step = start
-            while n is None or step < n:
-                self._step = step
-                self._program.enter(f"{key}:{step}")
-                self._recorder.go_to(top=False)
-                yield step
-                step += 1
-                self._program.loops[key] = Loop(key=key, next=step, length=n)
-                if is_by_policy:
-                    seconds = self._recorder.policy.checkpoint  # asked anew: set_interval may have changed it
-                self._boundary(key, is_due=bool(every) and step % (every or 1) == 0, seconds=seconds, is_last=step == n)
-            is_left = False
-        finally:
-            self._step = None
-            self._program.leave("")
-            if is_left:
-                self._leave_loop(key)
-            else:
-                self._recorder.go_to(top=True)
-
-    def _enter_loop(self, key: str, n: int | None) -> int | None:
-        """The step to begin with, None where the loop was left for good; restores everything tracked where the last checkpoint
-        lies in this loop."""
-        saved = self._program.loops.get(key)
-        start = saved.next if saved is not None else 0
-        if saved is not None and not saved.left and saved.length != n:
-            self._check_length(saved, n)
-        if self._restore_at == key:
-            at = self._parts.point.checkpoint
-            if at is not None and saved is not None and (saved.left or saved.next == saved.length):
-                self._program.loops[key] = saved = msgspec.structs.replace(saved, ended=at.n)
-            self._restore()
-            if (saved is None or not saved.left) and (n is None or start < n):
-                self.resumed_step = start
-        elif saved is not None and saved.ended is not None and self._restored is not None:
-            self._restore_passed(saved.ended, key)
-        if saved is not None and saved.left:
-            return None
-        if saved is None or (saved.length is None or (n is not None and n > saved.length)):
-            self._program.loops[key] = Loop(key=key, next=start, length=n)
-        if saved is not None and saved.length != n and self._recorder.matcher is not None:
-            # What came behind the loop's old end comes again, behind the new one; where that was reached, this is all of it.
-            lane, top = (None, None) if saved.next == saved.length else ("", True)
-            self._supersede(self._recorder.append_group, lane, top, "the loop was extended")
-        return start
-
-    def _leave_loop(self, key: str) -> None:
-        """Copy the state that a loop is left with by a break or an exception. Its record follows once the program goes on, and
-        only then is it behind the loop: at an exception that ends the run, the next attempt goes on within it."""
-        names, self._named = self._named, []
-        self._recorder.set_before_next(self._go_on)
-        is_ending = (
-            self._is_closed or self._preemption.requested or not self._recorder.is_owner() or self._recorder.is_foreign()
-        )
-        if (loop := self._program.loops.get(key)) is None or is_ending:
-            return
-        self._program.loops[key] = msgspec.structs.replace(loop, left=True)
-        try:
-            self._recorder.flush_accepted()
-            position = self._recorder.position
-            self._left = self._checkpoint_record(self._copy_state(), key, names[-1] or None if names else None, position)
-        except Exception as error:  # state_dict is the program's; and what ends the loop must not be hidden by this
-            self._notice(f"the state at the end of {key} could not be kept ({type(error).__name__}: {error})")
-
-    def _go_on(self) -> None:
-        """The program goes on behind a loop that it left, if it left one."""
-        if self._recorder.before_next is None:
-            return
-        record, self._left = self._left, None
-        self._recorder.go_to(top=True)
-        self._recorder.set_before_next(None)
-        if record is not None and record.at is not None:
-            self._recorder.append_group([record])
-            self._newest = record
-            self._program.loops[record.at] = msgspec.structs.replace(self._program.loops[record.at], ended=record.n)
-            self._checkpoint_taken()
-
-    def _check_length(self, saved: Loop, n: int | None) -> None:
-        grows = saved.length is not None and (n is None or n > saved.length)
-        if grows and self._restore_at not in (None, saved.key):
-            # Its further steps would begin with the state of what came behind it.
-            what = f"{saved.key} had {saved.length} steps, and now has {n}, and the run has gone on to {self._restore_at} since"
-            remedy = f"rewind the session to the last checkpoint in {saved.key} first, or use another name"
-            raise SettingsDiffer(self.name, [what], remedy)
-        if "loop" in self._parts.settings.allow_change or (self._parts.settings.extend and grows):
-            return
-        remedy = 'open it with extend=True to let it grow, or with allow_change=("loop",), or use another name'
-        raise SettingsDiffer(self.name, [f"{saved.key} had {saved.length} steps, and now has {n}"], remedy)
+        return self._loops.loop(n, checkpoint_every, checkpoint_seconds)
 
     def step(self, name: str, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call fn(*args, **kwargs), record its result as a module, and return the recorded result, decoded.
@@ -293,67 +148,7 @@ class Run(Face):
         runs the step again.
         """
         self._need_program_thread("step")
-        name = fields.text_value(name, "step.name")[0]
-        outside = self._program.place
-        if not outside:
-            self._go_on()
-        key = self._program.next_step(name)
-        if not outside and (recorded := self._recorded_step(key)) is not None:
-            return codec.decode(recorded.get("result"))
-        self._recorder.raise_stopped()
-        self._program.enter(key)
-        is_recorded = False
-        try:
-            if outside:
-                tree = codec.snapshot(fn(*args, **kwargs), f"step[{name!r}]")
-            else:
-                self._recorder.go_to(top=False)
-                tree = codec.snapshot(fn(*args, **kwargs), f"step[{name!r}]")
-                self._recorder.go_to(top=True)
-            self._record_step(Module(name=name, result=tree, key=key), outside)
-            is_recorded = True
-        finally:
-            self._program.leave(outside)
-            self._recorder.top = not outside
-            if not is_recorded:
-                self._program.take_back_step(key, name)
-        if not outside:
-            self._checkpoint_taken()
-            self._note_that_time_is_up()
-            self._stop_if_asked()
-        return codec.decode(tree)
-
-    def _record_step(self, record: Module, outside: str) -> None:
-        """The result of a step, and a checkpoint where there is no loop or step around it."""
-        self._recorder.raise_stopped()  # in a child that was forked in the step
-        if outside:
-            self._recorder.record(record)
-            if self._recorder.policy.save_mode == "batch":
-                self._recorder.flush()
-        elif self._restored is not None:
-            # The program has changed: it does something before the step or loop whose state is to come back.
-            self._recorder.record(record)
-        else:
-            names, self._named = self._named or [""], []
-            stored, key = self._copy_state(), record.key
-            self._recorder.record_group(
-                [record], lambda position: [self._checkpoint_record(stored, key, names[-1] or None, position)]
-            )
-
-    def _recorded_step(self, key: str) -> dict[str, Any] | None:
-        """The record of a step that lies before the position, or None. It counts as repeated."""
-        expected = self._expected("", True)
-        if expected is None or expected[1]["kind"] != "module" or expected[1].get("key") != key:
-            return None
-        n, stored = expected
-        if n > self._parts.point.position:
-            return None
-        self._recorder.record(_module_of(stored))
-        if self._restore_at == key:
-            self._restore()
-        elif self._restored is not None:
-            self._restore_passed(n + 1, key)
-        return stored
+        return self._steps.step(name, fn, args, kwargs)
 
     def once(self, key: str, fn: Callable[[], Any]) -> Any:
         """Call fn() for what must not be repeated (clock, network, a model call) and return its recorded value, decoded.
@@ -361,23 +156,7 @@ class Run(Face):
         Flushed in every mode before it returns. A resumed program gets the recorded value, and fn is not called; a kill
         between the call and its record repeats the call. The value is no part of the digest.
         """
-        key = fields.text_value(key, "once.key")[0]
-        if self._recorder.is_owner():
-            self._go_on()
-        lane, top = self._recorder.place()
-        expected = self._expected(lane, top)
-        if expected is not None and expected[1]["kind"] == "once" and expected[1]["key"] == key:
-            tree = expected[1].get("value")
-        else:
-            self._recorder.raise_stopped()
-            tree = codec.snapshot(fn(), f"once[{key!r}]")
-        self._recorder.record(Once(key=key, value=tree))
-        return codec.decode(tree)
-
-    def _expected(self, lane: str, top: bool) -> tuple[int, dict[str, Any]] | None:
-        """The record that a stream has to repeat next, or None. Locked, as other threads match theirs meanwhile."""
-        with self._recorder.lock:
-            return self._parts.expectations.peek(lane, top) if self._recorder.matcher is not None else None
+        return self._steps.once(key, fn)
 
     def lane(self, name: str) -> "_Lane":
         """A context manager: what this thread or task records inside has an order of its own.
@@ -388,7 +167,7 @@ class Run(Face):
         if not shown:
             raise UsageError("lane(''): a lane has a name. Nothing was recorded; give it one")
         if self._recorder.is_owner():
-            self._go_on()
+            self._loops.go_on()
         return _Lane(Lane(shown, self._recorder.top), self._recorder)
 
     # Checkpoints ------------------------------------------------------------------------------------------------------
@@ -403,151 +182,10 @@ class Run(Face):
         self._recorder.raise_stopped()
         name = fields.text_value(name, "checkpoint.name")[0] if name is not None else None
         if self._program.place:
-            self._named.append(name or "")
-        elif self._restored is None:
-            self._go_on()
-            self._take_checkpoint(None, name)
-
-    def _boundary(self, key: str, *, is_due: bool, seconds: float | None, is_last: bool) -> None:
-        """The end of a loop's step: checkpoints that are due, and stopping where that was asked for."""
-        names, self._named = self._named, []
-        for name in names:
-            self._take_checkpoint(key, name or None)
-        if not is_last:
-            self._note_that_time_is_up()
-        is_late = seconds is not None and self._seconds() - self._last_checkpoint >= seconds
-        if not names and (is_due or is_late or is_last or self._preemption.requested):
-            self._take_checkpoint(key, None)
-        if is_last and self._newest is not None:
-            self._program.loops[key] = msgspec.structs.replace(self._program.loops[key], ended=self._newest.n)
-        self._stop_if_asked()
-
-    def _note_that_time_is_up(self) -> None:
-        limit = self._parts.settings.max_seconds
-        if limit is not None and self._seconds() - self._began >= limit:
-            self._preemption.requested = self._preemption.requested or f"max_seconds={limit:g}"
-
-    def _stop_if_asked(self) -> None:
-        if self._preemption.requested:
-            raise Interrupted(self._preemption.requested)
-
-    def _take_checkpoint(self, at: str | None, name: str | None) -> None:
-        self._recorder.raise_stopped()
-        self._recorder.flush_accepted()
-        position = self._recorder.position
-        stored = self._copy_state()
-        try:
-            self._recorder.append_group([self._checkpoint_record(stored, at, name, position)])
-        except BaseException as error:
-            self._newest = None
-            if isinstance(error, DiskFull):  # then the record is not there for certain
-                self._remove_files(lambda store: store.take_back(stored))
-            raise
-        self._checkpoint_taken()
-
-    def _copy_state(self) -> dict[str, Any]:
-        began = self._recorder.timer_ns()
-        try:
-            self._recorder.capture("state_dict")
-            stored = self._parts.store.store(self._parts.tracked.copy_state)
-            self._recorder.file_bytes += stored["size"] if "folder" in stored else 0
-            return stored
-        finally:
-            self._recorder.capturing = 0  # first: an interrupt may come with the call
-            self._recorder.capture(None)
-            self._checkpoint_times.add(self._recorder.timer_ns() - began)
-
-    def _checkpoint_record(self, stored: dict[str, Any], at: str | None, name: str | None, position: int) -> Checkpoint:
-        with self._recorder.lock:
-            behind = self._parts.expectations.behind(position) if self._recorder.matcher is not None else {}
-        record = Checkpoint(
-            position={"main": position},
-            behind=behind,
-            at=at,
-            loops=list(self._program.loops.values()),
-            name=name,
-            metrics=codec.snapshot(dict(self._latest_metrics), "metrics") if self._latest_metrics else None,
-            **stored,
-        )
-        self._newest = record
-        return record
-
-    def _checkpoint_taken(self) -> None:
-        """Release what is kept no longer: the record first, then the files."""
-        self._last_checkpoint = self._seconds()
-        retention = self._parts.settings.retention
-        if retention.keep_last is None:
-            return
-        if self._kept is None:
-            self._kept, self._dead = self._parts.kept_checkpoints()
-            named = folders_of(self._kept)
-            self._remove_files(lambda store: store.remove_released(named))
-        elif self._newest is not None:
-            self._kept.append(self._newest)
-        if gone := retention.superfluous(self._kept, self._dead):
-            self._kept = [record for record in self._kept if record not in gone]
-            self._recorder.append_group([Released(checkpoints=[record.n for record in gone], reason="retention")])
-            self._recorder.flush("synced")  # else a power loss could bring back a checkpoint without its files
-            folders = deletable_folders(gone, self._kept)
-            if self._remove_files(lambda store: store.remove(folders)):
-                self._recorder.file_bytes -= bytes_in(folders, gone)
-
-    def _remove_files(self, remove: Callable[[CheckpointStore], None]) -> bool:
-        """Remove files of released checkpoints. Where that fails (False) they only take space; the next attempt tries again."""
-        began = self._recorder.timer_ns()
-        try:
-            remove(self._parts.store)
-        except OSError as error:
-            self._notice(f"files of a released checkpoint could not be removed: {error}; the next attempt tries again")
-            return False
-        finally:
-            self._recorder.spend(began)
-        return True
-
-    def _restore(self) -> None:
-        """Give everything tracked the state of the checkpoint that the run goes on from."""
-        assert self._restored is not None
-        (state, arrays), self._restored, self._restore_at = self._restored, None, None
-        self._bring_back(state, arrays)
-
-    def _bring_back(self, state: dict[str, Any], arrays: codec.ArraySource) -> None:
-        self._parts.expectations.trusts_top = False
-        self._recorder.capture("load_state_dict")
-        try:
-            self._parts.tracked.restore(state, arrays)
-        finally:
-            self._recorder.capturing = 0  # first: an interrupt may come with the call
-            self._recorder.capture(None)
-
-    def _restore_passed(self, n: int, key: str) -> None:
-        """Give everything tracked the state it had at the end of a loop or step that the run passes on its way to where it goes
-        on: code behind it may look. n is the record of the checkpoint taken there; one that is gone is done without."""
-        record = self._parts.checkpoint_at(n)
-        if record is None or record.at != key:
-            return
-        try:
-            state, arrays = self._parts.store.load(record)
-        except StorageError:
-            self._parts.expectations.trusts_top = True
-            if not self._has_told_of_lost_state:  # a run of many steps would tell it of each
-                self._has_told_of_lost_state = True
-                self._notice(
-                    f"the state at the end of {key} is not there any more (keep_last let it go, or its files are damaged); "
-                    "until the run goes on, the program sees an older one, and what it records outside loops and steps counts "
-                    "as repeated whatever its values. Others like it are not told"
-                )
-        else:
-            self._bring_back(state, arrays)
-
-    def _refuse_other_objects(self, state: Mapping[str, Any]) -> None:
-        missing = self._parts.tracked.missing(state)
-        if missing and "track" not in self._parts.settings.allow_change:
-            remedy = 'pass the same track=, or allow_change=("track",) where that is meant, or use another name'
-            raise SettingsDiffer(self.name, missing, remedy)
-
-    def _seconds(self) -> float:
-        """Now, by the timer that checkpoints and max_seconds go by."""
-        return self._recorder.timer_ns() / 1e9
+            self._checkpoints.asked.append(name or "")
+        elif self._restoring.at is None:
+            self._loops.go_on()
+            self._checkpoints.take(None, name)
 
     def _need_program_thread(self, what: str) -> None:
         if not self._recorder.is_owner():
@@ -556,45 +194,26 @@ class Run(Face):
                 "there (records may come from any thread)"
             )
 
-    # Divergence -------------------------------------------------------------------------------------------------------
+    # The end ----------------------------------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._closing.at_end_of_block(error)
+
+    def close(self) -> None:
+        """Close the session as finished. What is still expected and was not repeated counts as a difference; but a program that
+        recorded nothing new in a finished session, or nothing at all, has only looked, and leaves it as it was. A second call
+        does nothing; but where DiskFull was raised before everything accepted was flushed, the session is open still, and it
+        works once there is space. Raises UsageError, and leaves it open, in the middle of a record (in a signal handler)."""
+        self._closing.close()
+
+    # For other parts ---------------------------------------------------------------------------------------------------
 
     def diverged(self, difference: Divergence) -> None:
-        """The program did not repeat itself: do what on_divergence says. Called by the recorder, before anything is written."""
-        expected, found = _brief(difference.expected), _brief(difference.found)
-        policy = self._parts.settings.on_divergence
-        if policy == "raise":
-            raise Diverged(self.name, difference.n, difference.lane, expected, found)
-        where = f"record {difference.n} of lane {difference.lane or 'main program'!r}"
-        self._notice(f"{where}: {difference.reason}: expected {expected}, found {found}; it is superseded, and the run goes on")
-        reason, append = difference.reason, self._appending(self._recorder.write_group)
-        self._supersede(append, difference.lane, None, reason, difference.expected, difference.found)
-
-    def _appending(self, append: Callable[[list[Record]], None]) -> Callable[[list[Record]], None]:
-        """What appends a `superseded` record: by policy the first one goes into a fork, where the run goes on."""
-        return self._fork if self._parts.settings.on_divergence == "fork" and not self._has_forked else append
-
-    def _fork(self, records: list[Record]) -> None:
-        self._has_forked, before = True, self.name
-        self._parts.fork(self, records)
-        self._notice(f"{before}: forked into {self.name}, which that name opens from now on")
-
-    def _supersede(
-        self,
-        append: Callable[[list[Record]], None],
-        lane: str | None,
-        top: bool | None,
-        reason: str,
-        expected: Any = None,
-        found: Any = None,
-    ) -> None:
-        """Take back what is still expected of a lane (None: of all), by one record."""
-        expectations = self._parts.expectations
-        self._kept = None  # some of them may be dead now
-        if ranges := expectations.ranges(lane, top):
-            append([Superseded(ranges=ranges, reason=reason, expected=_shown(expected), found=_shown(found))])
-        expectations.drop(lane, top)
-        if not expectations.remaining:
-            self._recorder.drop_matcher()
+        """The program did not repeat itself. Called by the recorder, before anything is written."""
+        self._differences.found(difference)
 
     def move_to(self, folder: SessionFolder, store: CheckpointStore) -> None:
         """Go on in another folder, which shares the past: after a fork."""
@@ -602,99 +221,13 @@ class Run(Face):
         self._files_folder = folder.kept_files
         self.token = self._recorder.token
 
-    # The end ----------------------------------------------------------------------------------------------------------
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if isinstance(error, Interrupted):
-            self._close("interrupted", error.reason)
-        elif isinstance(error, KeyboardInterrupt):
-            self._close("interrupted", "KeyboardInterrupt")
-        elif error is None or (isinstance(error, SystemExit) and error.code in (None, 0)):
-            try:
-                self.close()
-            except DiskFull as full:  # nobody will call it again
-                self._close("failed", f"DiskFull: {full}"[:_SHOWN_CHARACTERS])
-                raise
-        else:
-            self._close("failed", f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
-
-    def close(self) -> None:
-        """Close the session as finished. What is still expected and was not repeated counts as a difference; but a program that
-        recorded nothing new in a finished session, or nothing at all, has only looked, and leaves it as it was. A second call
-        does nothing; but where DiskFull was raised before everything accepted was flushed, the session is open still, and it
-        works once there is space. Raises UsageError, and leaves it open, in the middle of a record (in a signal handler)."""
-        if self._is_closed or self._recorder.is_foreign():
-            return
-        self._recorder.refuse_inside("run.close")
-        try:
-            if self._recorder.failure is None:
-                self._recorder.flush_accepted()
-                self._go_on()
-            first = self._parts.expectations.first_difference() if self._recorder.matcher is not None else None
-            if first is not None and not self._has_only_looked():
-                n, lane, fields_of_first = first
-                policy = self._parts.settings.on_divergence
-                if policy == "raise":
-                    raise Diverged(self.name, n, lane, _brief(fields_of_first), "the end of the run")
-                self._notice(f"record {n}: the run ended without repeating it and {self.replay_left - 1} more; superseded")
-                reason = "the run ended without repeating them"
-                self._supersede(self._appending(self._recorder.append_group), None, None, reason, fields_of_first)
-        except DiskFull:
-            raise
-        except BaseException as error:
-            self._close("failed", f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
-            raise
-        self._close("finished", None)
-
-    def _has_only_looked(self) -> bool:
-        """Whether nothing came of this attempt: the program entered no loop or step, and ended before the place where the run
-        is to go on, or without all that it has to repeat."""
-        is_short = self.replay_left > 0 or self._restored is not None
-        is_idle = self.finished or not self._recorder.matched
-        return is_short and is_idle and not self._recorder.has_begun and not self._program.has_entered
-
     def end(self, status: str, reason: str) -> None:
         """Close the session as it is, to be gone on with; what fails is shown. For the end of the process."""
-        try:
-            self._close(status, reason[:_SHOWN_CHARACTERS])
-        except HoldfastError as error:
-            self._notice(f"{self.name} could not be closed: {error}")
+        self._closing.end(status, reason)
 
     def let_go_of_signals(self) -> None:
         """In a forked child: signals do there what they did before the session was opened."""
         self._preemption.release()
-
-    def _close(self, status: str, reason: str | None) -> None:
-        if self._is_closed or self._recorder.is_foreign():
-            return
-        closed = SessionClosed(f"session {self.name!r} is closed; open it again to record more")
-        record = Closed(status="interrupted", reason="closing was interrupted")
-        was_finished = self.finished and not self._recorder.has_begun and not self._parts.is_config_changed
-        leaves_it = was_finished or self._has_only_looked()
-        failed: HoldfastError | None = None
-        self._is_closed = True
-        try:
-            self._preemption.release()
-            if self._flusher is not None:
-                self._flusher.stop()
-            if status == "finished" and not leaves_it and self._recorder.log.n and self._recorder.failure is None:
-                self._recorder.ensure_begun()
-            self._recorder.close(Closed(status=status, reason=reason), closed)
-            record = Closed(status=status, reason=reason)
-        except HoldfastError as error:
-            failed = error
-            record = Closed(status="failed", reason=f"{type(error).__name__}: {error}"[:_SHOWN_CHARACTERS])
-        finally:
-            try:
-                self._recorder.let_go(closed)
-                self._parts.expectations.close()
-            finally:
-                self._parts.on_closed(self, record)
-        if failed is not None and status == "finished":
-            raise failed  # else what ended the run is on its way already, and says more
 
 
 class _Lane:
@@ -710,51 +243,3 @@ class _Lane:
     def __exit__(self, *exception: object) -> None:
         current_lane.reset(self._token)
         self._recorder.enter_lane(-1)
-
-
-def _whole(value: Any, least: int, what: str) -> int | None:
-    """A number of steps, NumPy's too; UsageError says `what` it is."""
-    if value is None:
-        return None
-    try:
-        number = -1 if isinstance(value, bool) else operator.index(value)
-    except TypeError:
-        number = -1
-    if number < least:
-        raise UsageError(what)
-    return number
-
-
-def _endless() -> Iterator[int]:
-    step = 0
-    while True:
-        yield step
-        step += 1
-
-
-def _module_of(stored: Mapping[str, Any]) -> Module:
-    return Module(
-        name=stored["name"],
-        status=stored.get("status", "ok"),
-        result=stored.get("result"),
-        index=stored.get("index"),
-        phase=stored.get("phase"),
-        key=stored.get("key"),
-    )
-
-
-def _brief(value: Any) -> str:
-    if value is None:
-        return "the end of the run"
-    kept = {
-        key: entry for key, entry in value.items() if key not in ("n", "ts", "info", "crc", "back", "join", "synced", "top")
-    }
-    text = repr(kept)
-    return text if len(text) <= 300 else f"{text[:300]}…"
-
-
-def _shown(value: Any) -> Any:
-    """A record for a report, cut where it is large."""
-    if value is None or len(text := codec.canonical(value)) <= _SHOWN_CHARACTERS:
-        return value
-    return {"kind": value.get("kind"), "cut": text[:_SHOWN_CHARACTERS].decode(errors="replace")}

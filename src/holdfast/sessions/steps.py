@@ -1,0 +1,127 @@
+"""Calls whose results are recorded, and come from the log in a resumed run: `run.step` and `run.once`."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from holdfast import codec
+from holdfast.recording import fields
+from holdfast.records import Module, Once
+from holdfast.sessions.checkpointing import Checkpointing
+from holdfast.sessions.parts import Parts
+from holdfast.sessions.preemption import Preemption
+from holdfast.sessions.program import Program
+from holdfast.sessions.restoring import Restoring
+
+
+class Steps:
+    """Calls a function and records its result, or returns the one that was recorded. go_on: the program goes on behind a loop
+    that it left."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        program: Program,
+        checkpoints: Checkpointing,
+        restoring: Restoring,
+        preemption: Preemption,
+        go_on: Callable[[], None],
+    ) -> None:
+        self._program, self._checkpoints, self._restoring, self._preemption = program, checkpoints, restoring, preemption
+        self._recorder, self._expectations, self._point = parts.recorder, parts.expectations, parts.point
+        self._go_on = go_on
+
+    def step(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The recorded result of fn(*args, **kwargs) (see Run.step)."""
+        name = fields.text_value(name, "step.name")[0]
+        outside = self._program.place
+        if not outside:
+            self._go_on()
+        key = self._program.next_step(name)
+        if not outside and (recorded := self._recorded(key)) is not None:
+            return codec.decode(recorded.get("result"))
+        self._recorder.raise_stopped()
+        self._program.enter(key)
+        is_recorded = False
+        try:
+            if outside:
+                tree = codec.snapshot(fn(*args, **kwargs), f"step[{name!r}]")
+            else:
+                self._recorder.go_to(top=False)
+                tree = codec.snapshot(fn(*args, **kwargs), f"step[{name!r}]")
+                self._recorder.go_to(top=True)
+            self._record(Module(name=name, result=tree, key=key), outside)
+            is_recorded = True
+        finally:
+            self._program.leave(outside)
+            self._recorder.top = not outside
+            if not is_recorded:
+                self._program.take_back_step(key, name)
+        if not outside:
+            self._checkpoints.taken()
+            self._preemption.note_time()
+            self._preemption.stop_if_asked()
+        return codec.decode(tree)
+
+    def once(self, key: str, fn: Callable[[], Any]) -> Any:
+        """The recorded value of fn() (see Run.once)."""
+        key = fields.text_value(key, "once.key")[0]
+        if self._recorder.is_owner():
+            self._go_on()
+        lane, top = self._recorder.place()
+        expected = self._expected(lane, top)
+        if expected is not None and expected[1]["kind"] == "once" and expected[1]["key"] == key:
+            tree = expected[1].get("value")
+        else:
+            self._recorder.raise_stopped()
+            tree = codec.snapshot(fn(), f"once[{key!r}]")
+        self._recorder.record(Once(key=key, value=tree))
+        return codec.decode(tree)
+
+    def _record(self, record: Module, outside: str) -> None:
+        """The result of a step, and a checkpoint where there is no loop or step around it."""
+        self._recorder.raise_stopped()  # in a child that was forked in the step
+        if outside:
+            self._recorder.record(record)
+            if self._recorder.policy.save_mode == "batch":
+                self._recorder.flush()
+        elif self._restoring.at is not None:
+            # The program has changed: it does something before the step or loop whose state is to come back.
+            self._recorder.record(record)
+        else:
+            checkpoints = self._checkpoints
+            names, checkpoints.asked = checkpoints.asked or [""], []
+            stored, key = checkpoints.copy_state(), record.key
+            self._recorder.record_group(
+                [record], lambda position: [checkpoints.record_of(stored, key, names[-1] or None, position)]
+            )
+
+    def _recorded(self, key: str) -> dict[str, Any] | None:
+        """The record of a step that lies before the position, or None. It counts as repeated."""
+        expected = self._expected("", True)
+        if expected is None or expected[1]["kind"] != "module" or expected[1].get("key") != key:
+            return None
+        n, stored = expected
+        if n > self._point.position:
+            return None
+        self._recorder.record(_module_of(stored))
+        if self._restoring.at == key:
+            self._restoring.restore()
+        elif self._restoring.at is not None:
+            self._restoring.restore_passed(n + 1, key)
+        return stored
+
+    def _expected(self, lane: str, top: bool) -> tuple[int, dict[str, Any]] | None:
+        """The record that a stream has to repeat next, or None. Locked, as other threads match theirs meanwhile."""
+        with self._recorder.lock:
+            return self._expectations.peek(lane, top) if self._recorder.matcher is not None else None
+
+
+def _module_of(stored: Mapping[str, Any]) -> Module:
+    return Module(
+        name=stored["name"],
+        status=stored.get("status", "ok"),
+        result=stored.get("result"),
+        index=stored.get("index"),
+        phase=stored.get("phase"),
+        key=stored.get("key"),
+    )
