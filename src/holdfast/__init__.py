@@ -24,6 +24,7 @@ from holdfast.recording.health import Health, Latency
 from holdfast.recording.recorder import Watermarks
 from holdfast.sessions.opening import current_run, session, start
 from holdfast.sessions.session import Run
+from holdfast.sessions.steps import Outcome
 from holdfast.workspace import Workspace
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ __all__ = [
     "Latency",
     "NewerFormat",
     "NoSession",
+    "Outcome",
     "ReadFailed",
     "Run",
     "SessionBusy",

@@ -234,6 +234,7 @@ class Flushed(Record, tag="flushed", kw_only=True):
 
 Canonical = Token | Tokens | Emission | Metric | Module | Once | Transition | Event | File | Note
 Bookkeeping = Opened | Resumed | Superseded | Checkpoint | Released | Closed | Annotated | Flushed
+STATUSES = ("ok", "error", "skipped")
 CANONICAL_KINDS = frozenset(("token", "tokens", "emission", "metric", "module", "once", "transition", "event", "file", "note"))
 VOLATILE_FIELDS = frozenset(("n", "ts", "info", "crc", "synced", "join", "back"))
 

@@ -9,13 +9,11 @@ from holdfast.errors import InvalidValue, ReadFailed
 from holdfast.recording import fields
 from holdfast.recording.recorder import Recorder
 from holdfast.recording.shortway import TokenFunction
-from holdfast.records import Emission, Event, File, Metric, Module, Note, Record, Transition
+from holdfast.records import STATUSES, Emission, Event, File, Metric, Module, Note, Record, Transition
 from holdfast.storage.files import Files, chunks_of, make_folders, replace_file, write_errors
 
 if TYPE_CHECKING:
     import hashlib
-
-_STATUSES = ("ok", "error", "skipped")
 
 
 class Face:
@@ -82,8 +80,8 @@ class Face:
         info: Mapping[str, Any] | None = None,
     ) -> None:
         """Record the result of a module, stage or tool; status is ok, error or skipped."""
-        if status not in _STATUSES:
-            raise InvalidValue("module.status", f"{status!r} is not one of {', '.join(_STATUSES)}")
+        if status not in STATUSES:
+            raise InvalidValue("module.status", f"{status!r} is not one of {', '.join(STATUSES)}")
         self._record(
             Module(
                 name=fields.text_value(name, "module.name")[0],

@@ -27,6 +27,8 @@ from holdfast.sessions.program import Program
 from holdfast.sessions.releasing import Releasing
 from holdfast.sessions.restoring import Restoring
 from holdfast.sessions.steps import Steps
+from holdfast.storage.host import boot_id
+from holdfast.storage.reader import LogReader
 
 
 class Run(Face):
@@ -145,7 +147,7 @@ class Run(Face):
 
         Outside a loop, the result and a checkpoint are appended as one piece, and a step before the position of a resume is
         not run again. In a loop it is part of the step around it. An exception of fn is recorded nowhere: the next attempt
-        runs the step again.
+        runs the step again. Where fn returns an Outcome, it says more of the record, and `step` returns its result.
         """
         self._need_program_thread("step")
         return self._steps.step(name, fn, args, kwargs)
@@ -210,6 +212,10 @@ class Run(Face):
         self._closing.close()
 
     # For other parts ---------------------------------------------------------------------------------------------------
+
+    def reader(self) -> LogReader:
+        """A reader of what is flushed of this session's log."""
+        return LogReader(self._files, self._parts.folder.log, boot_id())
 
     def diverged(self, difference: Divergence) -> None:
         """The program did not repeat itself. Called by the recorder, before anything is written."""

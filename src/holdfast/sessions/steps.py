@@ -3,14 +3,32 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from holdfast import codec
+from holdfast.errors import InvalidValue
 from holdfast.recording import fields
-from holdfast.records import Module, Once
+from holdfast.records import STATUSES, Module, Once, Transition
 from holdfast.sessions.checkpointing import Checkpointing
 from holdfast.sessions.parts import Parts
 from holdfast.sessions.preemption import Preemption
 from holdfast.sessions.program import Program
 from holdfast.sessions.restoring import Restoring
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a step's function returns where its result is not all there is to say. The step returns the result alone.
+
+    status: ok, error or skipped. index, phase: the step's place in a plan. change: the state before and after it, which is
+    recorded as a transition in one piece with the result. info: what may differ between equal runs.
+    """
+
+    result: Any
+    status: str = "ok"
+    index: int | None = None
+    phase: str | None = None
+    change: tuple[Any, Any] | None = None
+    info: Mapping[str, Any] | None = None
 
 
 class Steps:
@@ -44,12 +62,13 @@ class Steps:
         is_recorded = False
         try:
             if outside:
-                tree = codec.snapshot(fn(*args, **kwargs), f"step[{name!r}]")
+                returned = fn(*args, **kwargs)
             else:
                 self._recorder.go_to(top=False)
-                tree = codec.snapshot(fn(*args, **kwargs), f"step[{name!r}]")
+                returned = fn(*args, **kwargs)
                 self._recorder.go_to(top=True)
-            self._record(Module(name=name, result=tree, key=key), outside)
+            records = _records_of(name, key, returned)
+            self._record(records, key, outside)
             is_recorded = True
         finally:
             self._program.leave(outside)
@@ -60,7 +79,7 @@ class Steps:
             self._checkpoints.taken()
             self._preemption.note_time()
             self._preemption.stop_if_asked()
-        return codec.decode(tree)
+        return codec.decode(records[0].result)
 
     def once(self, key: str, fn: Callable[[], Any]) -> Any:
         """The recorded value of fn() (see Run.once)."""
@@ -77,23 +96,23 @@ class Steps:
         self._recorder.record(Once(key=key, value=tree))
         return codec.decode(tree)
 
-    def _record(self, record: Module, outside: str) -> None:
+    def _record(self, records: list[Any], key: str, outside: str) -> None:
         """The result of a step, and a checkpoint where there is no loop or step around it."""
         self._recorder.raise_stopped()  # in a child that was forked in the step
-        if outside:
-            self._recorder.record(record)
-            if self._recorder.policy.save_mode == "batch":
-                self._recorder.flush()
-        elif self._restoring.at is not None:
-            # The program has changed: it does something before the step or loop whose state is to come back.
-            self._recorder.record(record)
-        else:
+        if not outside and self._restoring.at is None:
             checkpoints = self._checkpoints
             names, checkpoints.asked = checkpoints.asked or [""], []
-            stored, key = checkpoints.copy_state(), record.key
+            stored = checkpoints.copy_state()
             self._recorder.record_group(
-                [record], lambda position: [checkpoints.record_of(stored, key, names[-1] or None, position)]
+                records, lambda position: [checkpoints.record_of(stored, key, names[-1] or None, position)]
             )
+            return
+        # Without a checkpoint also where the program has changed, and does something before the step or loop whose state is
+        # to come back.
+        for record in records:
+            self._recorder.record(record)
+        if outside and self._recorder.policy.save_mode == "batch":
+            self._recorder.flush()
 
     def _recorded(self, key: str) -> dict[str, Any] | None:
         """The record of a step that lies before the position, or None. It counts as repeated."""
@@ -104,6 +123,11 @@ class Steps:
         if n > self._point.position:
             return None
         self._recorder.record(_module_of(stored))
+        if (
+            stored.get("join") and (change := self._expected("", True)) is not None and change[0] == n + 1
+        ):  # in one piece with it
+            n, fields_of_change = change
+            self._recorder.record(Transition(before=fields_of_change["before"], after=fields_of_change["after"]))
         if self._restoring.at == key:
             self._restoring.restore()
         elif self._restoring.at is not None:
@@ -114,6 +138,30 @@ class Steps:
         """The record that a stream has to repeat next, or None. Locked, as other threads match theirs meanwhile."""
         with self._recorder.lock:
             return self._expectations.peek(lane, top) if self._recorder.matcher is not None else None
+
+
+def _records_of(name: str, key: str, returned: Any) -> list[Any]:
+    """What a step records: its result as a module, and the change of state where it tells of one."""
+    outcome = returned if isinstance(returned, Outcome) else Outcome(returned)
+    path = f"step[{name!r}]"
+    if outcome.status not in STATUSES:
+        raise InvalidValue(f"{path}.status", f"{outcome.status!r} is not one of {', '.join(STATUSES)}")
+    records: list[Module | Transition] = [
+        Module(
+            name=name,
+            status=outcome.status,
+            result=codec.snapshot(outcome.result, path),
+            index=fields.whole(outcome.index, f"{path}.index"),
+            phase=fields.name(outcome.phase, f"{path}.phase"),
+            key=key,
+        )
+    ]
+    if outcome.change is not None:
+        before, after = (codec.snapshot(state, f"{path}.change") for state in outcome.change)
+        records.append(Transition(before=before, after=after))
+    if outcome.info is not None:
+        records[0].info = fields.stored(outcome.info, "info", snapshot=True)
+    return records
 
 
 def _module_of(stored: Mapping[str, Any]) -> Module:
