@@ -61,8 +61,8 @@ def test_a_fresh_pipeline_ends_with_everything_done_but_the_cloud(hit: dict[str,
     results = [result for phase in hit["phases"] for result in phase["results"]]
     assert {result["name"] for result in results if result["status"] != "ok"} == {"cloud_training"}
     assert [result["module"] for result in results] == list(range(1, 34))
-    counts = hit["pipeline"]
-    assert (counts["total_modules"], counts["ok"], counts["error"], counts["skipped"]) == (33, 32, 0, 1)
+    assert hit["pipeline"]["total_modules"] == 33
+    assert hit["pipeline"]["counts"] == {"ok": 32, "error": 0, "skipped": 1}
     assert hit["status"] == "COMPLETE"
 
 
@@ -192,18 +192,16 @@ def test_no_module_needs_the_tokens_and_emissions_of_the_past(unbroken: tuple[Ki
         counts = len(heard.named("token")), len(heard.named("emission"))
         engine.tokens_emitted, engine.emissions = Counting(counts[0]), Counting(counts[1])  # type: ignore[assignment]
         engine.run_module(module.number)
-    without = {
-        name: value for name, value in engine.state_dict().items() if name not in ("tokens", "emissions", "tools", "pipeline")
-    }
-    assert without == {name: reference.state_dict()[name] for name in without}
-    assert [entry[:2] for entry in heard.all] == [entry[:2] for entry in all_heard.all]
+    kept, expected = engine.state_dict(), reference.state_dict()
+    assert {**kept, "tokens": 0, "emissions": 0} == {**expected, "tokens": 0, "emissions": 0}
+    assert heard.all == all_heard.all
 
 
 def test_a_second_pipeline_goes_on_from_the_first() -> None:
     engine = Kira(seed=2)
     engine.cmd_hit_it()
     again = engine.cmd_hit_it()
-    assert (again["pipeline"]["ok"], again["pipeline"]["error"]) == (32, 0)
+    assert again["pipeline"]["counts"] == {"ok": 32, "error": 0, "skipped": 1}
     assert again["final_state"]["triad_completions"] == 5  # z stays above the band until module 21
     assert engine.pipeline.totals()["runs_total"] == 66
     manifest = again["phases"][6]["results"][3]["result"]

@@ -86,7 +86,7 @@ class Pipeline:
         }
 
     def run_phase(self, phase: int | str, *, announce: bool = True) -> Result:
-        """Run a phase, given as 3 or "phase3": {phase, name, modules, executed, ok, error, skipped, results}.
+        """Run a phase, given as 3 or "phase3": {phase, name, modules, executed, counts, results}.
 
         An error in one module does not keep the next from running. `executed` counts those that were not skipped.
         """
@@ -99,7 +99,7 @@ class Pipeline:
             "name": PHASE_NAMES[number],
             "modules": [module.number for module in modules],
             "executed": counts["ok"] + counts["error"],
-            **counts,
+            "counts": counts,
             "results": results,
         }
 
@@ -108,7 +108,7 @@ class Pipeline:
         engine = self._engine
         tokens, emissions = len(engine.tokens_emitted), len(engine.emissions)
         phases = [self.run_phase(number) for number in PHASE_NAMES]
-        counts = {status: sum(phase[status] for phase in phases) for status in STATUSES}
+        counts = {status: sum(phase["counts"][status] for phase in phases) for status in STATUSES}
         closing = next((result["result"].get("closing") for result in phases[-1]["results"] if result["name"] == CODEX), None)
         final_state = {**engine.state.recorded(), "k_formation": engine.state.k_formation()}
         return {
@@ -117,7 +117,7 @@ class Pipeline:
             "message": f"{len(MODULES)} modules in {len(phases)} phases: "
             + ", ".join(f"{count} {status}" for status, count in counts.items()),
             "phases": phases,
-            "pipeline": {"phases": phases, "total_modules": len(MODULES), **counts, "final_state": final_state},
+            "pipeline": {"phases": phases, "total_modules": len(MODULES), "counts": counts, "final_state": final_state},
             "tokens": {"emitted": len(engine.tokens_emitted) - tokens, "total": len(engine.tokens_emitted)},
             "emissions": {"made": len(engine.emissions) - emissions, "total": len(engine.emissions)},
             "emission": closing,
