@@ -13,10 +13,13 @@ from holdfast.engines.kira.fields import Fields, WrongArgument, a_mapping, a_tex
 from holdfast.engines.kira.generator import packed_generator, unpacked_generator
 from holdfast.engines.kira.history import History
 from holdfast.engines.kira.lattice import LATTICE
+from holdfast.engines.kira.pipeline import Pipeline
 from holdfast.engines.kira.semantics import Network
 from holdfast.engines.kira.state import State, negentropy_at
 from holdfast.engines.kira.tiers import allowed_tokens
+from holdfast.engines.kira.tools.registry import ToolBox
 from holdfast.engines.kira.triad import Triad
+from holdfast.engines.kira.ucf import Ucf
 from holdfast.events import Listener
 
 _STATE_VERSION = 1
@@ -44,6 +47,9 @@ class Kira:
         self._emissions: Sequence[dict[str, Any]] = History()
         self._allowed: tuple[str, ...] = ()
         self._allowed_at: tuple[float, bool] | None = None
+        self.tools: ToolBox = ToolBox(self)
+        self.pipeline: Pipeline = Pipeline(self)
+        self.ucf: Ucf = Ucf(self)
 
     @property
     def tokens_emitted(self) -> Sequence[str]:
@@ -220,7 +226,8 @@ class Kira:
             if isinstance(history, History):
                 history.clear()
         self.has_spun = self._k_was_formed = False
-        # HOOK of the tools: self.tools = ToolBox(self)
+        self.tools.clear()
+        self.pipeline.clear()
         if self.listener is not None:
             self.listener.event("reset", cleared=cleared)
             self.listener.transition(before, self.state.recorded())
@@ -229,6 +236,22 @@ class Kira:
     def execute(self, line: str) -> dict[str, Any]:
         """Run a typed line, a command or plain text: {type, result, state}. See prompt.py."""
         return prompt.execute(self, line)
+
+    def invoke_tool(self, name: str, /, **arguments: object) -> dict[str, Any]:
+        """Call one of the 21 tools: action="…" and its arguments. What is refused is answered as {"error": …}."""
+        return self.tools.invoke(name, **arguments)
+
+    def run_module(self, number: int, *, announce: bool = True) -> dict[str, Any]:
+        """Run one of the 33 modules; see Pipeline.run_module."""
+        return self.pipeline.run_module(number, announce=announce)
+
+    def run_phase(self, phase: int | str, *, announce: bool = True) -> dict[str, Any]:
+        """Run a phase of modules, given as 3 or "phase3"; see Pipeline.run_phase."""
+        return self.pipeline.run_phase(phase, announce=announce)
+
+    def cmd_hit_it(self) -> dict[str, Any]:
+        """Run all 33 modules: `phases` has an item for each of the seven, with the results of its modules."""
+        return self.pipeline.run_all()
 
     def cmd_state(self) -> dict[str, Any]:
         return commands.state(self)
@@ -292,7 +315,8 @@ class Kira:
             "turns": self.turns.state_dict(),
             "has_spun": self.has_spun,
             "k_was_formed": self._k_was_formed,
-            # HOOK of the tools: "tools": self.tools.state_dict(),
+            "tools": self.tools.state_dict(),
+            "pipeline": self.pipeline.state_dict(),
         }
 
     def load_state_dict(self, values: Mapping[str, Any], /) -> None:
@@ -313,7 +337,9 @@ class Kira:
         emissions = History.from_state(fields.fields("emissions"), a_mapping)
         turns = History.from_state(fields.fields("turns"), _a_turn, limit=TURNS_KEPT)
         has_spun, k_was_formed = fields.flag("has_spun"), fields.flag("k_was_formed")
-        # HOOK of the tools, the last that can fail (it changes nothing when it does): self.tools.load_state_dict(…)
+        pipeline_memory = self.pipeline.read_state(fields.value("pipeline"))
+        self.tools.load_state_dict(fields.value("tools"))  # the last that can fail; it changes nothing when it does
+        self.pipeline.memory = pipeline_memory
         self.rng.setstate(generator.getstate())
         self.state.load_state_dict(state.state_dict())
         self.triad.events, self.network = triad_events, network

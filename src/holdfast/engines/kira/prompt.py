@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from holdfast.engines.kira import commands
+from holdfast.engines.kira import commands, ucf
 from holdfast.engines.kira.commands import Answer
 from holdfast.engines.kira.dialogue import take_turn
 from holdfast.engines.kira.fields import WrongArgument
@@ -43,6 +43,7 @@ COMMANDS = (
     Command(("/tokens",), "[n]", "show the last tokens", lambda e, rest: commands.tokens(e, rest or 10)),
     Command(("/triad",), "", "how far TRIAD is", _bare(commands.triad)),
     Command(("/spin", "/nuclear"), "", "make the 972 tokens of the lattice", _bare(commands.spin)),
+    Command(("/hit_it", "/hitit", "/hit"), "", "run the 33 modules", lambda e, _: e.cmd_hit_it()),
     Command(("/grammar",), "text", "parts of speech and their operators", lambda e, rest: commands.grammar(e, rest)),
     Command(
         ("/coherence",),
@@ -57,6 +58,7 @@ COMMANDS = (
     Command(("/reset",), "", "start anew", _bare(commands.reset)),
     Command(("/save",), "", "where everything is saved", _bare(commands.save)),
     Command(("/export",), "[name]", "where everything can be read", lambda e, rest: commands.export(e, rest)),
+    Command((f"{ucf.PREFIX}help",), "", f"the {len(ucf.COMMANDS)} commands that begin so", lambda e, _: e.ucf.help()),
     Command(("/help",), "", "this list", lambda e, _: help_text()),
     Command(("/read",), "", "not offered here", _refused("/read")),
     Command(("/claude",), "", "not offered here", _refused("/claude")),
@@ -99,6 +101,9 @@ def help_text() -> Answer:
 
 
 def _run(engine: Kira, text: str) -> Answer:
+    if text.startswith(ucf.PREFIX):
+        done = engine.ucf.execute_command(text)
+        return {"command": done.command, **done.result}
     name, _, rest = text.partition(" ")
     rest = rest.strip()
     for command in COMMANDS:
