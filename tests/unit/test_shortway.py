@@ -33,7 +33,7 @@ def codes_in(code: CodeType) -> Iterator[CodeType]:
             yield from codes_in(constant)
 
 
-@pytest.mark.parametrize("function", [direct_way, Recorder._alone])
+@pytest.mark.parametrize("function", [direct_way, Recorder._alone, Recorder.record])
 def test_no_other_thread_comes_between_the_look_at_busy_and_taking_it(function: Callable[..., object]) -> None:
     """The interpreter turns to another thread, or to a signal, at calls and at jumps backwards."""
     taken = 0

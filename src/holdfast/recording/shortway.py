@@ -15,7 +15,8 @@ _WHOLE = 1 << 53  # exact in every reader of JSON; larger ones take the long way
 _SAMPLE_EVERY = 61  # prime, so that the samples meet every step of the log's own rhythm of 16 and 64
 _LARGE_TEXT = 4096
 _LONGEST_NAME, _MOST_NAMES = 256, 4096
-_NOT_SHORT = (TypeError, ValueError, OverflowError, WriteFailed)
+NOT_SHORT = (TypeError, ValueError, OverflowError, WriteFailed)
+"""What appending raises where the long way has to see to it; nothing was appended then."""
 SAMPLE_NEXT = -1
 """A gate that no thread fits: the next token finds it shut, and is measured."""
 
@@ -83,7 +84,7 @@ def direct_way(recorder: "Recorder") -> TokenFunction:
             n = recorder.log.append(
                 Token(0, clock_ns() // 1000, None, recorder.top, None, None, text, z, phase, tier, source, meta)
             )
-        except _NOT_SHORT:
+        except NOT_SHORT:
             n = 0  # nothing was appended: the long way does it, or says why not
         finally:
             recorder.busy = 0
