@@ -1,0 +1,1 @@
+"""Named runs: their stages, their parameters, and where they are found."""
