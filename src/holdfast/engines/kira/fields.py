@@ -122,4 +122,4 @@ def unit_number(value: object, path: str) -> float:
         raise WrongArgument(path, f"a number from 0 to 1 belongs here, and {type(value).__name__} came")
     if not 0.0 <= value <= 1.0:  # false for NaN too
         raise WrongArgument(path, f"{value!r} is not a number from 0 to 1")
-    return float(value)
+    return float(value) + 0.0  # which makes 0.0 of -0.0

@@ -106,8 +106,7 @@ def _ucf(engine: Kira, text: str) -> Answer:
 
 
 def _run(engine: Kira, text: str) -> Answer:
-    name, _, rest = text.partition(" ")
-    rest = rest.strip()
+    name, rest = (*text.split(maxsplit=1), "")[:2]
     for command in COMMANDS:
         if name.lower() in command.names:
             if rest and not command.argument and command.names[0] not in _TAKES_ANYTHING:

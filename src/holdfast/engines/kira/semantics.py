@@ -15,6 +15,7 @@ NEW_BELOW = 0.1
 """A link weaker than this counts as new when it is strengthened, and as no relation when it is looked up."""
 PAIR_SHARE = 0.3
 """How much of the rate goes to pairs of words that were said together."""
+LONGEST_WORD = 64
 EVENTS_KEPT = 50
 LINKS_KEPT = 2_000
 """Our choice: beyond so many the weakest links are dropped, so that the state stays small however much is learned."""
@@ -26,13 +27,13 @@ def learning_rate(z: float, kappa: float) -> float:
 
 
 def content_words(text: str) -> list[str]:
-    """The words of a text that mean something: lower case, no punctuation, no stop words, three letters or more.
+    """The words of a text that mean something: lower case, no punctuation, no stop words, 3 to 64 letters.
 
     The length is looked at after stripping: "..." is no word (in the original it became the word "").
     """
     stripped = (word.strip(".,!?") for word in text.lower().split())
     stop = word_lists()["stop_words"]
-    return [word for word in stripped if len(word) > 2 and word not in stop]
+    return [word for word in stripped if 2 < len(word) <= LONGEST_WORD and word not in stop]
 
 
 class Network:
@@ -179,6 +180,8 @@ def _checked(words: Iterable[str], name: str) -> list[str]:
     """Each word once, in order. Never the empty one, which the original learned from '...'."""
     listed = list(dict.fromkeys(words))
     for index, word in enumerate(listed):
-        if not isinstance(word, str) or not word.strip():
-            raise WrongArgument(f"{name}[{index}]", f"a word belongs here, and {word!r} came")
+        if not isinstance(word, str) or not word.strip() or len(word) > LONGEST_WORD:
+            raise WrongArgument(
+                f"{name}[{index}]", f"a word of 1 to {LONGEST_WORD} letters belongs here, and {word!r:.80} came"
+            )
     return listed
