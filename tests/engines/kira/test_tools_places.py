@@ -1,16 +1,13 @@
 """helix_loader, pattern_verifier, coordinate_detector, coordinate_logger and vaultnode_generator: places on the way."""
 
-import json
 from typing import Any
 
 import pytest
 
 from holdfast.engines.kira import Kira
 from holdfast.engines.kira.constants import Z_CRITICAL
+from tests.engines.kira.saved import needs_saved_data, saved
 from tests.engines.kira.tooling import at_the_lens, does, refuses
-from tests.helpers.sources import ROOT
-
-DATA = ROOT.parent / "shared" / "data" / "kira"
 
 
 def test_the_helix_is_loaded_at_its_coordinate_and_moves_nothing() -> None:
@@ -77,13 +74,11 @@ def test_the_engines_own_coordinate_is_valid_and_consistent(z: float) -> None:
     assert (found["signature"], found["valid"], found["is_consistent"]) == (engine.state.coordinate, True, True)
 
 
+@needs_saved_data
 def test_coordinates_in_saved_files_are_read() -> None:
-    if not DATA.is_dir():
-        pytest.skip(f"{DATA} is not there")
-    vaultnode = json.loads((DATA / "epoch6_vaultnode.json").read_text(encoding="utf-8"))
-    samples = json.loads((DATA / "syntax-training-data.json").read_text(encoding="utf-8"))["samples"]
     engine = Kira()
-    for signature in [vaultnode["coordinate"], *(sample["coordinate"] for sample in samples)]:
+    samples = saved("syntax-training-data.json")["samples"]
+    for signature in [saved("epoch6_vaultnode.json")["coordinate"], *(sample["coordinate"] for sample in samples)]:
         assert does(engine, "coordinate_detector", "detect", signature=signature)["valid"], signature
 
 

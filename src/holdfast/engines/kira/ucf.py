@@ -16,7 +16,7 @@ from msgspec import Meta
 from holdfast.engines.kira import coherence, constants, grammar
 from holdfast.engines.kira.fields import WrongArgument
 from holdfast.engines.kira.lattice import FORMULA
-from holdfast.engines.kira.modules import PHASE_NAMES
+from holdfast.engines.kira.modules import PHASES
 from holdfast.engines.kira.syntax import MOST_OPERATORS, patterns_at, sentence_tokens, syntax_tier_at
 from holdfast.engines.kira.tools.arguments import Action, Name, Refused, Result, plain_value
 from holdfast.engines.kira.tools.registry import ToolBox
@@ -51,7 +51,7 @@ TOOL_ALIASES = {
     "workspace": "workspace",
     "cloud": "cloud_training",
 }
-PHASE_COMMANDS = (*(f"phase{number}" for number in PHASE_NAMES), "pipeline")
+PHASE_COMMANDS = (*(f"phase{number}" for number in PHASES), "pipeline")
 FACULTIES = tuple(
     "grammar discourse coherence generation semantics dialogue apl tokens972 tier status triad codex constants help".split()
 )
@@ -198,7 +198,7 @@ class Ucf:
     def do_help(self) -> Result:
         """Every command with what it does."""
         tools = {alias: ToolBox.facts[tool].does for alias, tool in TOOL_ALIASES.items()}
-        phases = {f"phase{number}": f"Run phase {number}, {name}." for number, name in PHASE_NAMES.items()}
+        phases = {f"phase{number}": f"Run phase {number}, {name}." for number, name in PHASES.items()}
         faculties = {name: (_method(name).__doc__ or "").partition("\n")[0] for name in FACULTIES}
         return {"commands": {**tools, **phases, "pipeline": "Run all 33 modules.", **faculties}, "count": len(COMMANDS)}
 
