@@ -54,6 +54,15 @@ class Fields:
             raise self.wrong(name, f"{value} is below {low}")
         return value
 
+    def counts(self, name: str, length: int) -> list[int]:
+        """A list of so many whole numbers, none negative."""
+        value = self.value(name)
+        if not isinstance(value, list | tuple) or not all(type(item) is int and item >= 0 for item in value):
+            raise self.wrong(name, "a list of whole numbers from 0 on belongs here")
+        if len(value) != length:
+            raise self.wrong(name, f"{length} numbers belong here, and {len(value)} came")
+        return list(value)
+
     def flag(self, name: str) -> bool:
         value = self.value(name)
         if not isinstance(value, bool):
