@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 M = TypeVar("M", bound="Memory")
 
-
 _LARGEST_STATE = 1_000_000
 """Characters and values in a stored memory; no tool's own limits let it come near."""
 
@@ -48,8 +47,8 @@ class Tool(Generic[M]):
     """
 
     name: ClassVar[str]
-    default_action: ClassVar[str] = ""
-    """What is done when no action is named; "" where one must be."""
+    default_action: ClassVar[str]
+    """What is done when no action is named."""
     empty: ClassVar[type[Memory]]
 
     memory: M
@@ -70,15 +69,9 @@ class Tool(Generic[M]):
     def action(cls, name: str) -> Action:
         """An action by its name; "" for the default one."""
         chosen = name or cls.default_action
-        if not chosen:
-            raise Refused(f"{cls.name}: action= is missing; one of {', '.join(cls.actions())}, as in {cls._first_example()}")
         if chosen not in cls.actions():
             raise Refused(f"{cls.name}: it has no action {chosen!r}; it has {', '.join(cls.actions())}")
         return _action(cls, chosen)
-
-    @classmethod
-    def _first_example(cls) -> str:
-        return _action(cls, cls.actions()[0]).example()
 
     def run(self, action: str = "", /, **arguments: object) -> Result:
         """Do one action. Raises Refused, with nothing changed."""
