@@ -212,7 +212,7 @@ def test_the_lattice_is_given_anew_and_changes_nothing(listened: tuple[Kira, Hea
 def test_the_tier_is_told_with_what_it_allows() -> None:
     name, allows = Kira().get_tier()
     assert name == "t4"
-    assert allows == {"index": 4, "from_z": 0.45, "operators": ["+", "()", "^", "−"], "phase": "PARADOX"}
+    assert allows == {"index": 4, "from_z": 0.45, "operators": ["+", "()", "^", "−"], "label": "PARADOX"}
 
 
 def test_histories_count_all_and_keep_a_thousand() -> None:

@@ -80,13 +80,13 @@ class Kira:
         return list(LATTICE) if self.has_spun else []
 
     def get_tier(self) -> tuple[str, dict[str, Any]]:
-        """The present tier's name, and what it allows."""
+        """The present tier's name, and what it allows. Its label is the original's, not always the phase of z (t4)."""
         tier = self.state.tier_now
         return tier.name, {
             "index": tier.index,
             "from_z": tier.low,
             "operators": list(tier.operators),
-            "phase": tier.label.value,
+            "label": tier.label.value,
         }
 
     def move_to(self, z: float) -> list[str]:
@@ -324,7 +324,7 @@ class Kira:
     def load_state_dict(self, values: Mapping[str, Any], /) -> None:
         """Undo state_dict: the engine goes on exactly as the stored one would have. Announces nothing.
 
-        At a wrong value: WrongArgument that names it, and the engine is as it was. The listener stays, and so does a
+        At a wrong value: InvalidValue that names it, and the engine is as it was. The listener stays, and so does a
         sequence that a session has put in place of a history.
         """
         fields = Fields(values, "kira")
