@@ -7,17 +7,22 @@ from holdfast import Phase, Plan, Run, Stage
 
 
 class Noting:
-    """Notes each stage; `at_stage` is called when one begins."""
+    """Notes each stage; `at_stage` is called when one begins, `at_open` when the session is open."""
 
-    def __init__(self, at_stage: Callable[[Stage], object] = lambda stage: None) -> None:
+    def __init__(
+        self,
+        at_stage: Callable[[Stage], object] = lambda stage: None,
+        at_open: Callable[[Run], object] = lambda run: None,
+    ) -> None:
         self.began_stages: list[int] = []
         self.ended_stages: list[int] = []
         self.state: Callable[[], Mapping[str, Any]] = dict
         self.run: Run | None = None
-        self._at_stage = at_stage
+        self._at_stage, self._at_open = at_stage, at_open
 
     def opened(self, run: Run) -> None:
         self.run = run
+        self._at_open(run)
 
     def planned(self, plan: Plan, state: Callable[[], Mapping[str, Any]]) -> None:
         self.state = state

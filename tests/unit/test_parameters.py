@@ -11,7 +11,7 @@ from holdfast import UsageError, Workspace, find_workflow, list_workflows, workf
 from holdfast.workflows.parameters import parameters_of, parse_parameters, require_all
 
 
-def train(
+def train(  # type: ignore[no-untyped-def]  # users leave hints out
     session: object,
     *,
     lr: float,
@@ -22,7 +22,7 @@ def train(
     limit: int | None = None,
     kind: Literal["adam", "sgd"] = "adam",
     options: dict[str, Any] | None = None,
-    unhinted="x",  # type: ignore[no-untyped-def]
+    unhinted="x",
 ) -> None: ...
 
 
@@ -82,7 +82,7 @@ def test_what_does_not_fit_is_refused_by_its_name(settings: list[str], message: 
 
 
 def test_what_has_no_default_must_be_set() -> None:
-    with pytest.raises(UsageError, match="not set: lr: float. Nothing was run; set it with --param lr="):
+    with pytest.raises(UsageError, match=r"not set: lr: float\. Nothing was run; set it with --param lr="):
         require_all(KNOWN, {"steps": 1})
     require_all(KNOWN, {"lr": 1.0})
 

@@ -11,6 +11,7 @@ from holdfast.cli.describe import brief
 from holdfast.cli.layout import Column
 from holdfast.cli.output import Cell
 
+_SHOWN = 120  # signs of a result
 STATUS_SIGNS = {"ok": ("ok", "green"), "error": ("error", "bold red"), "skipped": ("skipped", "yellow")}
 
 
@@ -107,4 +108,5 @@ def _what(result: Any) -> str:
     shown = {
         name: value for name, value in result.items() if name not in ("z", "tool", "action", "status", "_token_integration")
     }
-    return "  ".join(f"{name} {brief(value)}" for name, value in shown.items())
+    text = "  ".join(f"{name} {brief(value)}" for name, value in shown.items())
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"

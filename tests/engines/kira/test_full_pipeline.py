@@ -54,12 +54,11 @@ def test_killed_five_times_at_any_record_it_ends_equal(tmp_path: Path, whole: Pa
     dice = random.Random(seed)
 
     def dying(root: Path, tick: Tick) -> None:
-        watch = Noting()
-        watch.opened = lambda run: run.on("*", lambda record, replayed: tick())  # type: ignore[method-assign]
+        watch = Noting(at_open=lambda run: run.on("*", lambda record, replayed: tick()))
         pipeline(root, watch=watch)
 
-    for _ in range(5):
-        kill(lambda nth=dice.randrange(1, 20): dying(tmp_path, Fuse(nth)))  # type: ignore[misc]  # bound at once
+    for nth in [dice.randrange(1, 20) for _ in range(5)]:
+        kill(lambda nth=nth: dying(tmp_path, Fuse(nth)))  # type: ignore[misc]  # bound at once
     result_of(lambda: dying(tmp_path, never))
     assert_equal(tmp_path, whole)
 
