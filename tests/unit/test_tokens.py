@@ -129,6 +129,8 @@ def test_each_operator_has_a_slot() -> None:
         ("*|*|bio", 486),
         ("*|*|celestial_nuclear", 162),
         ("*|*|nuclear", 0),
+        ("*|*|cel", 0),
+        ("*|*|bio_pri", 0),
         ("Φ×|Reactor|*", 6),
         ("Φ*|Reactor", 36),
         ("π", 0),

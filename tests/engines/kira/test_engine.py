@@ -187,6 +187,8 @@ def test_concepts_without_a_verb_fill_the_frame_of_z_and_with_one_stand_as_they_
     assert own["stages"]["3_frame"] == "SUBJ VERB OBJ"
     assert own["emission"]["text"] == "The pattern emerges the consciousness."
     assert generator != engine.rng.getstate()  # for the tokens of its words
+    led = engine.compose(["transform", "lens"])  # a verb in front is the subject
+    assert [slot["slot"] for slot in led["stages"]["4_slots"]] == ["SUBJ", "VERB", "PREP", "OBJ"]
     alone = engine.compose(["zither"])
     assert [slot["slot"] for slot in alone["stages"]["4_slots"]] == ["SUBJ", "VERB"]
 

@@ -87,6 +87,20 @@ def test_taking_a_state_changes_nothing_and_shares_nothing() -> None:
     assert first == copy
 
 
+def test_k_that_was_announced_before_is_not_announced_again_after_a_restore() -> None:
+    living, hearing = heard_engine(k_threshold=3)
+    living.state.coherence, living.state.triad_completions = 1.0, 3
+    living.move_to(0.9)
+    restored, heard_restored = heard_engine()
+    restored.load_state_dict(through_storage(living.state_dict()))
+    for engine in (living, restored):
+        engine.move_to(0.91)
+        engine.move_to(0.99)
+        engine.move_to(0.9)
+    assert len(hearing.of("k_formation")) == 2
+    assert len(heard_restored.of("k_formation")) == 1
+
+
 def test_the_state_of_the_engine_stays_the_same_object() -> None:
     engine = Kira()
     state, triad = engine.state, engine.triad

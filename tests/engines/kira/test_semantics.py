@@ -108,10 +108,12 @@ def test_a_stored_network_goes_on_as_the_living_one() -> None:
     learned(network, ["alpha", "beta"], ["gamma"], topics=["lens"])
     restored = Network()
     restored.load_state_dict(network.state_dict())
+    assert restored.seen == network.seen == dict.fromkeys(("alpha", "beta", "gamma", "lens"), 1)
     for one in (network, restored):
         learned(one, ["gamma", "lens"], ["alpha"])
     assert restored.state_dict() == network.state_dict()
     assert [*restored.links] == [*network.links]
+    assert restored.seen == network.seen
     assert restored.related("lens") == network.related("lens")
     assert restored.seen["lens"] == 2
 
