@@ -150,3 +150,24 @@ def test_an_error_of_the_function_leaves_the_session_to_be_gone_on_with(tmp_path
     assert done.returncode == 1
     assert "RuntimeError: why" in done.stderr
     assert Workspace(tmp_path).session("train").status == "failed"
+
+
+def test_a_stage_that_failed_shows_in_the_exit_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "staged.py").write_text(
+        "import holdfast\n"
+        "def plan_of():\n"
+        "    def stage(n, status):\n"
+        "        act = lambda: holdfast.Outcome({'n': n}, status=status, index=n, phase='all')\n"
+        "        return holdfast.Stage(index=n, name=f's{n}', act=act)\n"
+        "    stages = tuple(stage(n, status) for n, status in enumerate(('ok', 'error', 'skipped'), 1))\n"
+        "    return holdfast.Plan(title='staged', phases=(holdfast.Phase(name='all', title='All', stages=stages),))\n"
+        "def staged(session, *, until=None, watch=None):\n"
+        "    with session() as run:\n"
+        "        holdfast.run_stages(run, plan_of(), until=until, watch=watch)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = call("run", "staged:staged", "--root", tmp_path)
+    assert done.status == 1
+    assert "1 ok, 1 error, 1 skipped" in done.out

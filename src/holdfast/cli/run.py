@@ -114,7 +114,10 @@ def run(
         output.print_json({"workflow": found.name, "returned": returned})
         output.tell(f"{found.name} opened its sessions itself; see: {line_to_type('sessions', root=root)}")
         return
-    _close(Workspace(root), name, found, parameters, view, returned, stopped, root=root, json=json)
+    name = view.run.name if view.run is not None else name  # a fork at a divergence has another one
+    counts = _close(Workspace(root), name, found, parameters, view, returned, stopped, root=root, json=json)
+    if counts["error"]:
+        raise typer.Exit(1)
 
 
 def _close(
@@ -128,7 +131,8 @@ def _close(
     *,
     root: Path | None,
     json: bool,
-) -> None:
+) -> dict[str, int]:
+    """Print how it ended; how many stages ended how."""
     info = workspace.session(name)
     recorded = read_stages(workspace.records(name))
     checkpoints, digest = len(workspace.checkpoints(name)), workspace.digest(name)
@@ -138,7 +142,7 @@ def _close(
             *(recorded.counts, dict(recorded.kinds), checkpoints, returned, digest),
         )
         output.print_json(dict(zip(FIELDS, facts, strict=True)))
-        return
+        return recorded.counts
     if recorded.stages:
         print_stages(recorded.stages)
         output.say()
@@ -151,6 +155,7 @@ def _close(
         settings = [word for key, value in parameters.items() for word in ("--param", f"{key}={value}")]
         following["start another"] = line_to_type("run", workflow.name, "--session", f"{name}-2", *settings, root=root)
     output.print_facts({what: (line, "bold") for what, line in following.items()}, whole=tuple(following))
+    return recorded.counts
 
 
 def _facts(recorded: Recorded, checkpoints: int, returned: Any, digest: str) -> dict[str, Cell]:
