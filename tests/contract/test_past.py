@@ -137,3 +137,14 @@ def test_an_engine_that_is_run_again_sees_its_past(tmp_path: Path) -> None:
     tokens = [record["token"] for record in Workspace(tmp_path).records("run") if record["kind"] == "token"]
     assert found[0][1] == tokens[0]
     assert found[3][1] == "Φ+|NP0|t4"
+
+
+def test_what_is_recorded_past_the_engine_is_none_of_its_past(tmp_path: Path) -> None:
+    with KiraEngine("s", root=tmp_path, seed=1) as engine:
+        for _ in range(100):
+            engine.emit_token()
+            engine.run.token("not the engine's")
+        engine.generate_spinner_tokens()
+        assert len(engine.tokens_emitted) == 100
+        assert "not the engine's" not in list(engine.tokens_emitted)
+        assert len(set(engine.tokens_emitted[:30])) > 1

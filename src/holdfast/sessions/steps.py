@@ -123,9 +123,8 @@ class Steps:
         if n > self._point.position:
             return None
         self._recorder.record(_module_of(stored))
-        if (
-            stored.get("join") and (change := self._expected("", True)) is not None and change[0] == n + 1
-        ):  # in one piece with it
+        change = self._expected("", True) if stored.get("join") else None
+        if change is not None and change[0] == n + 1:  # in one piece with it
             n, fields_of_change = change
             self._recorder.record(Transition(before=fields_of_change["before"], after=fields_of_change["after"]))
         if self._restoring.at == key:
