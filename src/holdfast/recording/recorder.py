@@ -771,7 +771,7 @@ class Recorder:
         except DiskFull:
             raise
         except WriteFailed as error:
-            self.failure, self.gate = error, 0
+            self.fail(error)
             raise
 
     def _count(self, record: Record, size: int, count: int = 1) -> str:
@@ -790,6 +790,10 @@ class Recorder:
         for record, size in zip(records, sizes, strict=True):
             if count or type(record) is not Token:
                 self._count(record, size, count)
+
+    def fail(self, error: HoldfastError) -> None:
+        """Record nothing more: a failure that stays, raised by every further call."""
+        self.failure, self.gate = error, 0
 
     def raise_stopped(self) -> None:
         """Raise what ended recording, if something did."""
