@@ -574,6 +574,100 @@ def test_a_start_that_fails_gives_its_lock_and_files_back(tmp_path: Path) -> Non
             assert len(os.listdir("/proc/self/fd")) == open_before, f"{operation} {nth}"
 
 
+# Checkpoints on a full disk ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "durability"), BY_MODE)
+def test_the_state_of_a_loop_that_was_left_outlives_a_full_disk(tmp_path: Path, mode: str, durability: str) -> None:
+    def program(files: Any, full: FullDisk | None) -> tuple[int, list[str], float]:
+        run, weights = opened(tmp_path, files, mode, durability)
+        for step in run.loop(10, checkpoint_every=2):
+            weights.step()
+            if step == 4:
+                break
+        behind, fulls = float(weights.array.sum()), 0
+        if full is not None:
+            full._nth = full.calls["write"] + 1
+        for _ in range(2):
+            try:
+                run.note(f"behind the loop with {behind}")
+                break
+            except DiskFull:
+                assert full is not None
+                fulls += 1
+                full.free()
+        if full is not None:
+            full.free()
+        weights.array = np.zeros(3)
+        run.step("step", lambda: behind)
+        if full is not None:
+            kill(run)
+        run.end("interrupted", "the end of the test")
+        return fulls, run.notices, behind
+
+    full = FullDisk(0)
+    fulls, _, behind = program(full, full)
+    assert fulls == (0 if (mode, durability) == ("continuous", "process") else 1)  # a line in the map needs no space
+    assert program(REAL, None) == (0, [], behind)
+    [left] = [
+        info for info in Workspace(tmp_path).checkpoints("s") if info.at == "loop:0" and info.step == 4 and info.number > 2
+    ]
+    assert not left.dead
+
+
+@pytest.mark.parametrize("call", ["step", "checkpoint"])
+def test_a_checkpoint_that_cannot_be_recorded_takes_no_space(tmp_path: Path, call: str) -> None:
+    files = FailingFiles(REAL, operation="write", nth=0, error=errno.ENOSPC, repeat=True, role=".jsonl")
+    run, weights = opened(tmp_path, files, "batch", "process")
+    run.step("first", weights.step)
+    folder = run.path / "checkpoints"
+    before, taken = names(folder), run.health().file_bytes
+    files._nth = files.calls["write"] + 1
+
+    def act() -> None:
+        weights.array = weights.array + 1
+        if call == "step":
+            run.step("second", lambda: 2)
+        else:
+            run.checkpoint()
+
+    for _ in range(3):
+        with pytest.raises(DiskFull):
+            act()
+        assert names(folder) == before
+    assert run.health().file_bytes == taken
+    files._nth = 0
+    act()
+    run.close()
+    assert len(names(folder)) > len(before)
+    assert Workspace(tmp_path).verify("s").problems == ()
+
+
+def test_a_checkpoint_that_is_recorded_stays_where_what_follows_meets_a_full_disk(tmp_path: Path) -> None:
+    """A signal handler's record comes behind it, in the same call."""
+    run, _ = opened(tmp_path, REAL, "continuous", "process")
+    run.note("first")
+    log = run._recorder.log
+    append_group = log.append_group
+
+    def with_signal(records: Any) -> Any:
+        lines = append_group(records)
+        run.note("from the handler")
+        log.append = _refuse  # type: ignore[method-assign]
+        return lines
+
+    def _refuse(record: Any) -> int:
+        raise DiskFull(run.path, "no space")
+
+    log.append_group = with_signal  # type: ignore[method-assign]
+    with pytest.raises(DiskFull):
+        run.checkpoint()
+    del log.append, log.append_group
+    run.close()
+    assert [info.problem for info in Workspace(tmp_path).checkpoints("s")] == [None]
+    assert [record["text"] for record in Workspace(tmp_path).records("s")] == ["first", "from the handler"]
+
+
 # A fork ---------------------------------------------------------------------------------------------------------------
 
 
