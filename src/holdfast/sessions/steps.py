@@ -103,9 +103,13 @@ class Steps:
             checkpoints = self._checkpoints
             names, checkpoints.asked = checkpoints.asked or [""], []
             stored = checkpoints.copy_state()
-            self._recorder.record_group(
-                records, lambda position: [checkpoints.record_of(stored, key, names[-1] or None, position)]
-            )
+            try:
+                self._recorder.record_group(
+                    records, lambda position: [checkpoints.record_of(stored, key, names[-1] or None, position)]
+                )
+            except BaseException as error:
+                checkpoints.take_back(stored, error)
+                raise
             return
         # Without a checkpoint also where the program has changed, and does something before the step or loop whose state is
         # to come back.
