@@ -163,7 +163,7 @@ def _records_of(name: str, key: str, returned: Any) -> list[Any]:
         before, after = (codec.snapshot(state, f"{path}.change") for state in outcome.change)
         records.append(Transition(before=before, after=after))
     if outcome.info is not None:
-        records[0].info = fields.stored(outcome.info, "info", snapshot=True)
+        records[0].info = fields.named(outcome.info, "info", snapshot=True)
     return records
 
 
