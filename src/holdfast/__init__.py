@@ -25,6 +25,7 @@ from holdfast.recording.recorder import Watermarks
 from holdfast.sessions.opening import current_run, session, start
 from holdfast.sessions.session import Run
 from holdfast.sessions.steps import Outcome
+from holdfast.workflows.conversation import converse
 from holdfast.workspace import Workspace
 
 __version__ = "0.1.0"
@@ -54,6 +55,7 @@ __all__ = [
     "Workspace",
     "WorkspaceUnusable",
     "WriteFailed",
+    "converse",
     "current_run",
     "session",
     "start",
