@@ -98,7 +98,7 @@ def test_a_line_that_was_recorded_and_not_answered_is_answered_first(tmp_path: P
 
     kill(lambda: holdfast.converse(dying, Scripted(LINES)))
     again = talk(tmp_path, Scripted(LINES, until=2))
-    assert again.facts["lines"] == 1
+    assert (again.facts["lines"], again.facts["owed"]) == (1, True)
     assert [(reply["number"], reply["line"], reply["replayed"]) for reply in again.replies] == [
         (1, LINES[0], True),
         (2, LINES[1], False),
@@ -114,7 +114,7 @@ def test_what_was_answered_survives_a_kill_in_every_mode(tmp_path: Path, save_mo
 
     kill(lambda: talk(tmp_path, Dying(LINES), save_mode=save_mode))
     again = talk(tmp_path, Scripted(LINES), save_mode=save_mode)
-    assert again.facts["lines"] == 3
+    assert (again.facts["lines"], again.facts["owed"]) == (3, True)
     talk(tmp_path / "whole", Scripted(LINES))
     assert digest(tmp_path) == digest(tmp_path / "whole")
 
@@ -147,7 +147,7 @@ def test_a_line_that_is_not_run_is_answered_and_changes_nothing(tmp_path: Path, 
     assert (refused["type"], "Nothing was changed" in refused["result"]["error"]) == ("error", True)
     assert len(refused["line"]) <= 16_001
     assert stands["state"] == refused["state"]
-    assert partner.facts["lines"] == 3
+    assert (partner.facts["lines"], partner.facts["owed"]) == (3, False)
 
 
 def test_16000_characters_are_said(tmp_path: Path) -> None:

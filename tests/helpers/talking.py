@@ -79,6 +79,8 @@ def say_all(root: Path, lines: Sequence[str], *words: object, kills: Sequence[in
     for kill_after in (*kills, None):
         with Talk(root, *words) as talk:
             assert talk.opening["lines"] == len(replies)
+            if talk.opening["owed"]:
+                assert {**talk.read(), "replayed": False} == replies[-1]
             for line in lines[len(replies) : kill_after]:
                 replies.append(talk.say(line))
             if kill_after is None:

@@ -14,6 +14,7 @@ from holdfast.cli.digest import digest
 from holdfast.cli.export_checkpoint import export_checkpoint
 from holdfast.cli.failures import in_one_line
 from holdfast.cli.fork import fork
+from holdfast.cli.kira import kira
 from holdfast.cli.note import note
 from holdfast.cli.rename import rename
 from holdfast.cli.resume import resume
@@ -22,6 +23,7 @@ from holdfast.cli.show import show
 from holdfast.cli.stats import stats
 from holdfast.cli.verify import verify
 
+_RUNNING: tuple[Callable[..., None], ...] = (kira,)
 _LOOKING: tuple[Callable[..., None], ...] = (sessions, show, checkpoints, stats, digest, verify)
 _CHANGING: tuple[Callable[..., None], ...] = (resume, fork, export_checkpoint, note, rename, delete)
 
@@ -39,7 +41,7 @@ class _Commands(TyperGroup):
 
 # Help is plain: to draw it with rich would take longer than all the rest of a call.
 app = typer.Typer(cls=_Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-for _command in (*_LOOKING, *_CHANGING):
+for _command in (*_RUNNING, *_LOOKING, *_CHANGING):
     app.command()(_command)
 
 
@@ -55,7 +57,7 @@ def holdfast(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Look at training runs that were saved as they happened, and set them back, copy, rename or delete them.
+    """Talk with KIRA; look at training runs that were saved as they happened, set them back, copy, rename or delete them.
 
     Example: holdfast sessions
     """

@@ -7,6 +7,8 @@ from holdfast.cli.output import Picture
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+REGIMES = (("UNTRUE", 0.6180339887498948, "blue"), ("PARADOX", 0.8660254037844386, "yellow"), ("TRUE", 1.0, "green"))
+"""KIRA's three regimes of z: name, where each ends, style."""
 
 
 def bar(share: float, *, width: int = 30) -> str:
@@ -18,6 +20,22 @@ def bar(share: float, *, width: int = 30) -> str:
 def bar_of(share: float, style: str) -> Picture:
     """A bar as a cell."""
     return Picture(draw=lambda width: bar(share, width=width), width=30, style=style)
+
+
+def z_bar(z: float, *, width: int = 50) -> list[tuple[str, str]]:
+    """z, 0 to 1, as a bar over the three regimes, in parts with their styles; what is not reached is dotted."""
+    filled, parts, at = round(min(1.0, max(0.0, z)) * width), [], 0
+    for _, end, style in REGIMES:
+        until = round(end * width)
+        reached = min(max(filled, at), until)
+        parts += [("█" * (reached - at), style), ("·" * (until - reached), f"dim {style}")]
+        at = until
+    return [(text, style) for text, style in parts if text]
+
+
+def regime_style(phase: object) -> str:
+    """The style of a regime, by its name."""
+    return next((style for name, _, style in REGIMES if name == phase), "")
 
 
 def sparkline(values: list[float]) -> str:

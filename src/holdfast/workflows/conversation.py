@@ -24,7 +24,8 @@ class Partner(Protocol):
     """Who types the lines and is shown the replies. What `ask` raises ends the conversation, and nothing is recorded of it."""
 
     def begins(self, facts: Mapping[str, Any], /) -> None:
-        """The session is open: session, attempt, lines (recorded so far), state, names (what a line may begin with)."""
+        """The session is open: session, attempt, lines (recorded so far), owed (the last of them is run and answered first, for
+        it has no checkpoint), state (before that one), names (what a line may begin with)."""
 
     def ask(self, state: Mapping[str, Any], /) -> str | None:
         """The next line; None at the end. A line that is not UTF-8 comes with its bytes as lone surrogates."""
@@ -41,9 +42,9 @@ def converse(session: OpenSession, partner: Partner, *, seed: int = 0, k_thresho
     """Talk with KIRA, every line and all that follows from it saved as it happens.
 
     session: opens one, as `functools.partial(holdfast.session, "kira")` does. A line is flushed before it is run, and a
-    checkpoint follows its reply: a kill loses nothing that was answered, and a line that was recorded and not answered is
-    run and answered by the next attempt. Returns where partner.ask returns None, or the line is /exit or /quit; the session
-    stays to be gone on with. seed, k_threshold: what the conversation began with, else SettingsDiffer.
+    checkpoint follows its reply: a kill loses nothing that was answered, and a line without its checkpoint is run again to
+    the same end by the next attempt, and answered. Returns where partner.ask returns None, or the line is /exit or /quit;
+    the session stays to be gone on with. seed, k_threshold: what the conversation began with, else SettingsDiffer.
     """
     from holdfast.engines.kira import Kira  # here: what it takes to import, `import holdfast` does not pay for
     from holdfast.workflows.saving import Saving
@@ -82,11 +83,12 @@ def _talk(run: Run, engine: Kira, partner: Partner) -> None:
 
 
 def _facts(run: Run, engine: Kira, index: int) -> dict[str, Any]:
-    is_unanswered = run.replay_total > 0  # the line is the first thing that a step records
+    is_owed = run.replay_total > 0  # the line is the first thing that a step records
     return {
         "session": run.name,
         "attempt": run.attempt,
-        "lines": index + is_unanswered,
+        "lines": index + is_owed,
+        "owed": is_owed,
         "state": _where(engine),
         "names": _names(),
     }
