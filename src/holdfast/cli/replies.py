@@ -34,7 +34,10 @@ def print_reply(reply: Mapping[str, Any]) -> None:
         _dialogue(result)
         return
     command = str(result["command"])
-    _SHOWN.get(command, _anything)(result)
+    try:
+        _SHOWN.get(command, _anything)(result)
+    except (LookupError, TypeError, ValueError):
+        _long(result)  # another shape than is known here: a reply that could not be shown would be owed at every start
     if command in _MOVES or command.startswith("/ucf:phase"):
         print_z(reply["state"])
 
