@@ -369,6 +369,38 @@ MUTANTS = (
         "run.checkpoint()",
         "tests/engines/kira/test_full_pipeline.py::test_each_module_is_recorded_with_its_change_and_checkpoint",
     ),
+    Mutant(
+        "line-not-recorded-first",
+        "A line is run before it is recorded: after a kill within it, nobody knows what was said.",
+        "workflows/conversation.py",
+        'line = run.once("line", asked)',
+        "line = asked()",
+        "tests/contract/test_conversation.py::test_a_line_that_was_recorded_and_not_answered_is_answered_first",
+    ),
+    Mutant(
+        "conversation-without-checkpoints",
+        "No checkpoint follows a reply: all lines that were said are run again at every start.",
+        "workflows/conversation.py",
+        "run.loop(checkpoint_every=1)",
+        "run.loop(checkpoint_seconds=1e9)",
+        "tests/contract/test_conversation.py::test_what_was_answered_survives_a_kill_in_every_mode",
+    ),
+    Mutant(
+        "fault-not-undone",
+        "What the engine did before a fault of its own stays, half of a command.",
+        "workflows/conversation.py",
+        "engine.load_state_dict(before)",
+        "assert before",
+        "tests/contract/test_conversation.py::test_a_fault_of_the_engine_is_answered_and_undone_so_that_no_line_blocks_the_session",
+    ),
+    Mutant(
+        "signal-between-two-lines-lost",
+        "A signal that came while a line was answered is not looked at when the next one is awaited.",
+        "cli/stops.py",
+        "if self._asked is not None:  # looked",
+        "if self._asked is not None and not self._is_awaiting:  # looked",
+        "tests/unit/test_stops.py::test_a_signal_that_came_while_a_line_was_answered_stops_the_next_one",
+    ),
 )
 
 

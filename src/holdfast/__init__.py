@@ -27,6 +27,7 @@ from holdfast.recording.recorder import Watermarks
 from holdfast.sessions.opening import current_run, session, start
 from holdfast.sessions.session import Run
 from holdfast.sessions.steps import Outcome
+from holdfast.workflows.conversation import converse
 from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ __all__ = [
     "Workspace",
     "WorkspaceUnusable",
     "WriteFailed",
+    "converse",
     "current_run",
     "find_workflow",
     "list_workflows",

@@ -1,7 +1,6 @@
 """holdfast run"""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,28 +9,13 @@ import typer
 from holdfast import Interrupted, Plan, Stopped, UsageError, Workflow, Workspace, find_workflow, list_workflows
 from holdfast.cli import output
 from holdfast.cli.layout import Column
-from holdfast.cli.options import Json, Root
+from holdfast.cli.options import Durability, Json, Root, SaveMode
 from holdfast.cli.output import Cell
 from holdfast.cli.stage_table import Recorded, print_stages, read_stages
 from holdfast.cli.stage_view import StageView
 from holdfast.errors import line_to_type
 
 FIELDS = (*("workflow", "session", "status", "attempt", "stages", "counts", "records", "checkpoints", "returned", "digest"),)
-
-
-class Mode(StrEnum):
-    """When records are flushed."""
-
-    CONTINUOUS = "continuous"
-    BATCH = "batch"
-    CHECKPOINT = "checkpoint"
-
-
-class Level(StrEnum):
-    """What they survive."""
-
-    PROCESS = "process"
-    POWER = "power"
 
 
 def run(
@@ -60,8 +44,8 @@ def run(
         typer.Option(metavar="STAGE", show_default=False, help="Set the session back to before this phase or stage first."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
-    save_mode: Annotated[Mode, typer.Option(help="When records are flushed.")] = Mode.CONTINUOUS,
-    durability: Annotated[Level, typer.Option(help="Whether they survive a kill, or power loss too.")] = Level.PROCESS,
+    save_mode: SaveMode = "continuous",
+    durability: Durability = "process",
     allow_change: Annotated[
         list[str] | None,
         typer.Option(
@@ -101,8 +85,8 @@ def run(
                 until=until,
                 watch=view,
                 root=root,
-                save_mode=save_mode.value,
-                durability=durability.value,
+                save_mode=save_mode,
+                durability=durability,
                 allow_change=allow_change or (),
             )
         except Stopped as asked:
