@@ -59,6 +59,10 @@ class Logged(MutableSequence[T], Generic[T]):
         for item in new:
             self.append(item)
 
+    def clear(self) -> None:
+        """Begin anew, without an item; the log keeps the ones before."""
+        self.assign(())
+
     def __len__(self) -> int:
         return self._count
 
