@@ -303,7 +303,7 @@ def test_on_full_wait_waits_and_goes_on(tmp_path: Path, healthy_calls: str, mode
             if len(waits) == 3:
                 files.free()
 
-        run._recorder._wait = wait
+        run._recorder.outlet._wait = wait
         for call in calls(run):
             try:
                 call()
@@ -434,7 +434,7 @@ def test_after_a_failed_sync_everything_since_the_last_one_is_repeated_in_the_ne
 def test_a_sync_that_fails_twice_raises_for_good(tmp_path: Path, mode: str, error: int) -> None:
     files = FailingFiles(REAL, operation="sync", nth=0, error=error, repeat=True, role=".jsonl")
     run, _ = opened(tmp_path, files, mode, "power", on_full="wait")
-    run._recorder._wait = lambda seconds: pytest.fail("it waits for space, and there is a failed sync")
+    run._recorder.outlet._wait = lambda seconds: pytest.fail("it waits for space, and there is a failed sync")
     run.note("a")
     run.flush()
     synced = run.watermarks().synced
@@ -647,7 +647,7 @@ def test_a_checkpoint_that_is_recorded_stays_where_what_follows_meets_a_full_dis
     """A signal handler's record comes behind it, in the same call."""
     run, _ = opened(tmp_path, REAL, "continuous", "process")
     run.note("first")
-    log = run._recorder.log
+    log = run._recorder.outlet.log
     append_group = log.append_group
 
     def with_signal(records: Any) -> Any:
