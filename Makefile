@@ -15,10 +15,11 @@ SHM := $(shell [ -w /dev/shm ] && [ "$$(df -Pk /dev/shm | awk 'NR==2{print $$4}'
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench crash mutants tools clean
+.PHONY: help run run-lm test check bench crash mutants tools clean
 
 help:
-	@echo "make run      train a small model with everything saved; kill it and type it again (ARGS='--help' for options)"
+	@echo "make run      run KIRA's 33 modules with everything saved; kill it and type it again (ARGS='--help' for options)"
+	@echo "make run-lm   train a small model on real text, likewise"
 	@echo "make test     run the test suite (ARGS='-k name' for a part of it)"
 	@echo "make check    layers, format, lint and strict types"
 	@echo "make bench    measure what saving costs"
@@ -34,6 +35,9 @@ $(READY): pyproject.toml
 	@touch $@
 
 run: $(READY)
+	@$(VENV)/bin/holdfast run full_pipeline --session demo --seed 7 $(ARGS)
+
+run-lm: $(READY)
 	@$(PY) examples/train_lm.py $(ARGS)
 
 test: $(READY)

@@ -211,7 +211,7 @@ def _usual_steps(options: argparse.Namespace) -> int:
 def _start(words: list[str]) -> str:
     """A line that starts this program with these words, by make where make started it."""
     if "MAKELEVEL" in os.environ:
-        return f"make run ARGS={shlex.quote(shlex.join(words).replace('$', '$$'))}"
+        return f"make run-lm ARGS={shlex.quote(shlex.join(words).replace('$', '$$'))}"
     return shlex.join([_from_here(Path(sys.executable)), sys.argv[0], *words])
 
 

@@ -320,6 +320,55 @@ MUTANTS = (
         '"n", "info", "crc"',
         "tests/contract/test_platforms.py::test_a_clock_that_goes_backwards_changes_nothing_but_the_times",
     ),
+    # Workflows and KIRA ---------------------------------------------------------------------------------------------
+    Mutant(
+        "change-left-behind",
+        "A step that is not run again does not bring its transition with it: the next record is taken for another.",
+        "sessions/steps.py",
+        'stored.get("join")',
+        'stored.get("joined")',
+        "tests/contract/test_outcomes.py::test_a_step_that_is_not_run_again_brings_its_change_with_it",
+    ),
+    Mutant(
+        "change-beside-the-group",
+        "A step's change of state is recorded beside its result, not with it.",
+        "sessions/steps.py",
+        "                records, lambda position:",
+        "                records[:1], lambda position:",
+        "tests/contract/test_outcomes.py::test_result_change_and_checkpoint_are_one_piece",
+    ),
+    Mutant(
+        "past-counts-others",
+        "Tokens that the program recorded past the engine count as the engine's.",
+        "workflows/saving.py",
+        'fields["kind"] == "token" and fields.get("source") is not None',
+        'fields["kind"] == "token"',
+        "tests/contract/test_past.py::test_what_is_recorded_past_the_engine_is_none_of_its_past",
+    ),
+    Mutant(
+        "generator-not-restored",
+        "The engine's generator goes on where it was, not where the state was taken.",
+        "engines/kira/engine.py",
+        "self.rng.setstate(generator.getstate())",
+        "generator.getstate()",
+        "tests/engines/kira/test_full_pipeline.py::test_killed_in_any_module_it_ends_equal[8]",
+    ),
+    Mutant(
+        "triad-not-stored",
+        "An engine that is restored has forgotten whether TRIAD is armed.",
+        "engines/kira/state.py",
+        '            "above_band": self.above_band,\n            "k_threshold"',
+        '            "above_band": False,\n            "k_threshold"',
+        "tests/engines/kira/test_full_pipeline.py::test_killed_in_any_module_it_ends_equal[21]",
+    ),
+    Mutant(
+        "phase-without-checkpoint-name",
+        "The checkpoint at the end of a phase has no name, and retention takes it.",
+        "workflows/stages.py",
+        "run.checkpoint(phase.name)",
+        "run.checkpoint()",
+        "tests/engines/kira/test_full_pipeline.py::test_each_module_is_recorded_with_its_change_and_checkpoint",
+    ),
 )
 
 

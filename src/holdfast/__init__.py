@@ -1,5 +1,7 @@
 """Holdfast saves training and generation runs as they happen, and brings them back exactly."""
 
+from typing import TYPE_CHECKING, Any
+
 from holdfast.errors import (
     Corrupted,
     DiskFull,
@@ -27,7 +29,19 @@ from holdfast.sessions.session import Run
 from holdfast.sessions.steps import Outcome
 from holdfast.workspace import Workspace
 
+if TYPE_CHECKING:
+    from holdfast.autosave import KiraEngine
+    from holdfast.workflows.registry import Workflow, find_workflow, list_workflows, workflow
+    from holdfast.workflows.stages import Phase, Plan, Stage, Stopped, run_stages
+
 __version__ = "0.1.0"
+
+# Imported when they are first asked for: who saves a run of his own pays for none of it.
+_LATER = {
+    "KiraEngine": "holdfast.autosave",
+    **dict.fromkeys(("Phase", "Plan", "Stage", "Stopped", "run_stages"), "holdfast.workflows.stages"),
+    **dict.fromkeys(("Workflow", "find_workflow", "list_workflows", "workflow"), "holdfast.workflows.registry"),
+}
 
 __all__ = [
     "Corrupted",
@@ -38,23 +52,46 @@ __all__ = [
     "Interrupted",
     "InvalidSetting",
     "InvalidValue",
+    "KiraEngine",
     "Latency",
     "NewerFormat",
     "NoSession",
     "Outcome",
+    "Phase",
+    "Plan",
     "ReadFailed",
     "Run",
     "SessionBusy",
     "SessionClosed",
     "SessionNotFound",
     "SettingsDiffer",
+    "Stage",
+    "Stopped",
     "StorageError",
     "UsageError",
     "Watermarks",
+    "Workflow",
     "Workspace",
     "WorkspaceUnusable",
     "WriteFailed",
     "current_run",
+    "find_workflow",
+    "list_workflows",
+    "run_stages",
     "session",
     "start",
+    "workflow",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

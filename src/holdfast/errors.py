@@ -22,12 +22,25 @@ Interrupted (SystemExit)      stopped on request at a boundary; exit status 75: 
 
 import os
 import shlex
+import sys
 from pathlib import Path
 
 
 def line_to_type(*words: str, root: Path | str | None = None) -> str:
     """`holdfast` with these words, quoted for a shell. root: the workspace; None for the one it takes by itself."""
-    return shlex.join(["holdfast", *words, *([] if root is None else ["--root", str(root)])])
+    return shlex.join([_command(), *words, *([] if root is None else ["--root", str(root)])])
+
+
+def _command() -> str:
+    """The command as it was called, where a shell would not find it by its name alone; else its name."""
+    called = Path(sys.argv[0] if sys.argv else "")
+    if called.name != "holdfast":
+        return "holdfast"
+    from shutil import which  # here: it takes a while to import
+
+    if which("holdfast") is not None:
+        return "holdfast"
+    return str(called.relative_to(Path.cwd()) if called.is_relative_to(Path.cwd()) else called)
 
 
 def line_in(root: Path, *words: str) -> str:

@@ -1,6 +1,6 @@
 """What an engine announces, and to whom. An engine has one listener, or none; it never knows whether that one saves."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 
@@ -25,8 +25,17 @@ class Listener(Protocol):
         """One token was emitted."""
         ...
 
-    def tokens(self, texts: Iterable[str], /, **columns: Any) -> None:
-        """A batch of tokens was made. Each column (z=, phase=, …) is a list with a value for every token."""
+    def tokens(
+        self,
+        texts: Sequence[str],
+        /,
+        *,
+        z: Sequence[float],
+        phase: Sequence[str],
+        tier: Sequence[int],
+        source: Sequence[str],
+    ) -> None:
+        """A batch of tokens was made. Each column has a value for every token."""
         ...
 
     def emission(

@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def test_all_commands_are_there() -> None:
     assert set(COMMANDS) == set(
-        "sessions show checkpoints stats digest verify resume fork export-checkpoint note rename delete".split()
+        "run sessions show checkpoints stats digest verify resume fork export-checkpoint note rename delete".split()
     )
 
 
@@ -57,7 +57,7 @@ def test_the_version_is_printed() -> None:
 
 def test_the_commands_of_the_readme_do_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    count(tmp_path / "training", "lm")  # as train_lm calls the session of `make run`
+    count(tmp_path / "training", "demo")  # as `make run` calls its session
     block = README.partition("## Looking at a run")[2].partition("```sh\n")[2].partition("```")[0]
     lines = [shlex.split(line, comments=True)[1:] for line in block.splitlines() if line.startswith("holdfast ")]
     assert len(lines) >= 4

@@ -72,7 +72,7 @@ def test_a_run_of_make_is_followed_by_lines_for_make(tmp_path: Path, corpus: str
     words = [*SMALL, "--corpus", corpus, "--session", "a$b"]
     for _ in range(2):
         lines = following(trained(tmp_path, *words, MAKELEVEL="1"))
-    (tmp_path / "Makefile").write_text("run:\n\t@printf '%s\\n' $(ARGS)\n")
+    (tmp_path / "Makefile").write_text("run-lm:\n\t@printf '%s\\n' $(ARGS)\n")
     typed = run(tmp_path, lines["extend it"]).splitlines()
     assert typed[:2] == ["--session", "a$b"]
     assert {"--quick", "--seed", "7", corpus, "--extend", "60"} <= set(typed)

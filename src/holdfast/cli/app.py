@@ -17,12 +17,14 @@ from holdfast.cli.fork import fork
 from holdfast.cli.note import note
 from holdfast.cli.rename import rename
 from holdfast.cli.resume import resume
+from holdfast.cli.run import run as run_workflow
 from holdfast.cli.sessions import sessions
 from holdfast.cli.show import show
 from holdfast.cli.stats import stats
 from holdfast.cli.verify import verify
 
 _LOOKING: tuple[Callable[..., None], ...] = (sessions, show, checkpoints, stats, digest, verify)
+_RUNNING: tuple[Callable[..., None], ...] = (run_workflow,)
 _CHANGING: tuple[Callable[..., None], ...] = (resume, fork, export_checkpoint, note, rename, delete)
 
 
@@ -39,7 +41,7 @@ class _Commands(TyperGroup):
 
 # Help is plain: to draw it with rich would take longer than all the rest of a call.
 app = typer.Typer(cls=_Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-for _command in (*_LOOKING, *_CHANGING):
+for _command in (*_RUNNING, *_LOOKING, *_CHANGING):
     app.command()(_command)
 
 
@@ -55,9 +57,9 @@ def holdfast(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Look at training runs that were saved as they happened, and set them back, copy, rename or delete them.
+    """Run workflows with everything saved as it happens; look at what was saved; set runs back, copy, rename or delete them.
 
-    Example: holdfast sessions
+    Example: holdfast run full_pipeline --session demo --seed 7
     """
 
 

@@ -7,6 +7,8 @@ from holdfast.cli.output import Picture
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
+REGIMES = ((0.0, "blue"), ((5**0.5 - 1) / 2, "yellow"), (3**0.5 / 2, "green"))
+"""Where each regime of z begins (UNTRUE, PARADOX, TRUE; the bounds are 1/φ and √3/2), and its colour."""
 
 
 def bar(share: float, *, width: int = 30) -> str:
@@ -73,3 +75,18 @@ class Series:
 
 def _halved(means: list[float]) -> list[float]:
     return [sum(means[at : at + 2]) / len(means[at : at + 2]) for at in range(0, len(means), 2)]
+
+
+def regimes(z: float, *, width: int = 40) -> list[tuple[str, str]]:
+    """z in [0, 1] as a bar in its three regimes, each in its colour: parts for one line. What is behind z is dotted."""
+    parts, filled = [], round(z * width)
+    edges = [0, *(round(edge * width) for edge, _ in REGIMES[1:]), width]
+    for (_, style), begin, end in zip(REGIMES, edges, edges[1:], strict=False):
+        reached = min(max(filled, begin), end)
+        parts += [("█" * (reached - begin), style), ("·" * (end - reached), f"dim {style}")]
+    return [part for part in parts if part[0]]
+
+
+def regime_style(z: float) -> str:
+    """The colour of the regime that z lies in."""
+    return next(style for edge, style in reversed(REGIMES) if z >= edge)

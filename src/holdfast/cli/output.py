@@ -121,6 +121,11 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.update(task, completed=done)
 
 
+def console_for_messages() -> "Console":
+    """The terminal of messages, for what is drawn there while something runs."""
+    return _console(sys.stderr)
+
+
 def printable(text: str) -> str:
     """The text with control and other invisible signs written out, as `\\x1b`."""
     if text.isprintable():

@@ -127,9 +127,8 @@ class Steps:
         if n > self._point.position:
             return None
         self._recorder.record(_module_of(stored))
-        if (
-            stored.get("join") and (change := self._expected("", True)) is not None and change[0] == n + 1
-        ):  # in one piece with it
+        change = self._expected("", True) if stored.get("join") else None
+        if change is not None and change[0] == n + 1:  # in one piece with it
             n, fields_of_change = change
             self._recorder.record(Transition(before=fields_of_change["before"], after=fields_of_change["after"]))
         if self._restoring.at == key:
@@ -164,7 +163,7 @@ def _records_of(name: str, key: str, returned: Any) -> list[Any]:
         before, after = (codec.snapshot(state, f"{path}.change") for state in outcome.change)
         records.append(Transition(before=before, after=after))
     if outcome.info is not None:
-        records[0].info = fields.stored(outcome.info, "info", snapshot=True)
+        records[0].info = fields.named(outcome.info, "info", snapshot=True)
     return records
 
 

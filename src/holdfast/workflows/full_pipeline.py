@@ -3,7 +3,7 @@
 from typing import Any
 
 from holdfast.engines.kira import Kira
-from holdfast.engines.kira.modules import MODULES_OF_PHASE, PHASE_NAMES
+from holdfast.engines.kira.modules import MODULES_OF_PHASE, PHASES
 from holdfast.sessions.steps import Outcome
 from holdfast.workflows.registry import OpenSession, workflow
 from holdfast.workflows.saving import Saving
@@ -41,7 +41,7 @@ def _plan(engine: Kira) -> Plan:
         phases=tuple(
             Phase(
                 name=f"phase{number}",
-                title=PHASE_NAMES[number],
+                title=PHASES[number],
                 stages=tuple(_stage(engine, module.number, module.name) for module in modules),
             )
             for number, modules in MODULES_OF_PHASE.items()

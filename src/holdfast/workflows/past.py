@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
+from itertools import islice
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from holdfast import codec
@@ -119,10 +120,7 @@ class Logged(MutableSequence[T], Generic[T]):
         """Items first to end−1; the recent ones without the log."""
         kept_from = self._count - len(self._recent)
         if first < kept_from:
-            for place, item in enumerate(self._read(first), first):
-                if place >= min(kept_from, end):
-                    break
-                yield item
+            yield from islice(self._read(first), min(kept_from, end) - first)
         kept = list(self._recent)
         for place in range(max(first, kept_from), end):
             yield kept[place - kept_from]

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 from holdfast.errors import UsageError
 from holdfast.sessions import opening
 from holdfast.sessions.session import Run
-from holdfast.workflows.parameters import Parameter, parameters_of, require_all
+from holdfast.workflows.parameters import Parameter, parameters_of, parse_parameters, require_all
 from holdfast.workflows.stages import Plan, Unwatched, Watcher
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -46,6 +46,27 @@ class Workflow:
         """What may be set."""
         return parameters_of(self.function, given=GIVEN)
 
+    @property
+    def session_name(self) -> str:
+        """The session it runs in where none is named."""
+        return self.name.rpartition(":")[2]
+
+    @property
+    def opens_own(self) -> bool:
+        """Whether the function opens its sessions by itself, as it takes no `session`."""
+        return "session" not in parameters_of(self.function)
+
+    def parse(self, settings: Iterable[str]) -> dict[str, Any]:
+        """Values from texts, `name=value` each. Raises UsageError that names the parameter and what it takes."""
+        return parse_parameters(self.parameters, settings)
+
+    def planned(self, parameters: Mapping[str, Any]) -> Plan:
+        """What it will do. Raises UsageError where that is not known."""
+        if self.plan is None:
+            raise UsageError(f"{self.name} has no plan: what it does is known when it runs. Nothing was run")
+        require_all(self.parameters, parameters)
+        return self.plan(**parameters)
+
     def run(
         self,
         session: str | None = None,
@@ -62,11 +83,16 @@ class Workflow:
         """
         values = dict(parameters or {})
         require_all(self.parameters, values)
-        opened = functools.partial(opening.session, session or self.name.rpartition(":")[2], **options)
+        if session is not None and self.opens_own:
+            raise UsageError(f"{self.name} takes no `session`: it names its sessions itself. Nothing was run")
+        opened = functools.partial(opening.session, session or self.session_name, **options)
         given = {"session": self._opener(opened, values, watch or Unwatched()), "until": until, "watch": watch}
         takes = parameters_of(self.function)
-        if until is not None and "until" not in takes:
-            raise UsageError(f"{self.name} has no stages that it could stop behind: its function takes no `until`")
+        if until is not None:
+            if "until" not in takes:
+                raise UsageError(f"{self.name} has no stages that it could stop behind: its function takes no `until`")
+            if self.plan is not None:
+                self.plan(**values).last_of(until)
         return self.function(**values, **{name: value for name, value in given.items() if name in takes})
 
     def _opener(
@@ -97,7 +123,7 @@ def workflow(name: str, *, plan: Callable[..., Plan] | None = None) -> Callable[
     return register
 
 
-def workflows() -> dict[str, Workflow]:
+def list_workflows() -> dict[str, Workflow]:
     """All that are registered, by name."""
     import holdfast.workflows.full_pipeline  # noqa: F401  # registers itself
 
@@ -108,7 +134,7 @@ def find_workflow(name: str) -> Workflow:
     """A registered workflow, or the function at `package.module:name`, in the current folder too. Raises UsageError."""
     module, colon, attribute = name.partition(":")
     if not colon:
-        known = workflows()
+        known = list_workflows()
         if name in known:
             return known[name]
         near = get_close_matches(name, known, 1)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from holdfast.codec import canonical, decode, encode
-from holdfast.engines.kira import MODULES, MODULES_OF_PHASE, PHASE_NAMES, Kira
+from holdfast.engines.kira import MODULES, MODULES_OF_PHASE, PHASES, Kira
 from holdfast.engines.kira.constants import Z_CRITICAL
 from holdfast.engines.kira.lattice import LATTICE
 from holdfast.engines.kira.modules import CLIMB_TO
@@ -54,7 +54,7 @@ def test_the_modules_are_those_given_in_seven_phases() -> None:
     assert [(module.phase, module.name) for module in MODULES] == given
     assert [module.number for module in MODULES] == list(range(1, 34))
     assert [len(modules) for modules in MODULES_OF_PHASE.values()] == [3, 4, 7, 5, 6, 3, 5]
-    assert list(PHASE_NAMES) == [1, 2, 3, 4, 5, 6, 7]
+    assert list(PHASES) == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_a_fresh_pipeline_ends_with_everything_done_but_the_cloud(hit: dict[str, Any]) -> None:

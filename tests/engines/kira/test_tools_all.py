@@ -1,5 +1,6 @@
 """What holds for every one of the 21 tools: an effect, a refusal that changes nothing, and a memory that is restored."""
 
+import ast
 import copy
 from typing import Any, cast
 
@@ -142,6 +143,18 @@ def test_an_unknown_action_is_refused_with_those_there_are(case: Case) -> None:
     assert all(name in result["error"] for name in ToolBox.facts[case.tool].actions)
 
 
+@pytest.mark.parametrize(
+    ("tool", "action"), [(name, action) for name, fact in ToolBox.facts.items() for action in fact.actions]
+)
+def test_the_example_in_a_refusal_is_a_call_that_fits(tool: str, action: str) -> None:
+    shown = ToolBox.facts[tool].tool.action(action).example()
+    call = ast.parse(shown, mode="eval").body
+    assert isinstance(call, ast.Call)
+    given = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
+    assert (ast.literal_eval(call.args[0]), given.pop("action")) == (tool, action)
+    assert ToolBox.facts[tool].tool.action(action).bound(given).keys() == given.keys()
+
+
 def test_an_unknown_tool_is_refused_with_those_there_are() -> None:
     engine = Kira()
     before = engine.state_dict()
@@ -162,7 +175,10 @@ def test_the_effects_can_be_printed(capsys: pytest.CaptureFixture[str]) -> None:
         ({"memories": {}}, "tools.calls"),
         ({"memories": {}, "calls": {}, "more": 1}, "tools.more"),
         ({"memories": {"cybernetic_control": {"phases": [0.0]}}, "calls": {}}, "tools.cybernetic_control"),
-        ({"memories": {"cybernetic_control": {"phases": [float("nan")] * 16}}, "calls": {}}, "tools.cybernetic_control"),
+        (
+            {"memories": {"cybernetic_control": {"phases": [float("nan")] * 16}}, "calls": {}},
+            "tools.cybernetic_control.phases[0]",
+        ),
         (
             {"memories": {"token_vault": {"nodes": {"x": {"count": 1, "z": 2.0}}}}, "calls": {}},
             "tools.token_vault.nodes[...].z",

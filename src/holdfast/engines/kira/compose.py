@@ -9,6 +9,7 @@ from holdfast.engines.kira.constants import PHI_INV
 from holdfast.engines.kira.emission import Sentence, Word, Wording, say
 from holdfast.engines.kira.fields import WrongArgument
 from holdfast.engines.kira.grammar import is_verb
+from holdfast.engines.kira.semantics import LONGEST_WORD
 from holdfast.engines.kira.words import word_lists
 
 if TYPE_CHECKING:
@@ -55,8 +56,9 @@ def _checked(concepts: Sequence[str]) -> list[str]:
     if isinstance(concepts, str) or not isinstance(concepts, list | tuple):
         raise WrongArgument("concepts", f"a list of words belongs here, and {type(concepts).__name__} came")
     for index, concept in enumerate(concepts):
-        if not isinstance(concept, str) or not concept.strip():
-            raise WrongArgument(f"concepts[{index}]", f"a word belongs here, and {concept!r} came")
+        if not isinstance(concept, str) or not concept.strip() or len(concept) > LONGEST_WORD:
+            why = f"a word of 1 to {LONGEST_WORD} letters belongs here, and {concept!r:.80} came"
+            raise WrongArgument(f"concepts[{index}]", why)
     if not concepts:
         raise WrongArgument("concepts", "the list is empty; name at least one, or leave it out for the usual ones")
     return list(dict.fromkeys(concept.strip().lower() for concept in concepts))[:MOST_CONCEPTS]

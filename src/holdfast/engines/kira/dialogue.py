@@ -16,7 +16,7 @@ STEPS = 3
 TOKENS = 3
 REACH = 0.3
 """The share of the way to the lens that the deepest text goes."""
-MOST_WORDS = 24
+MOST_WORDS = 16
 """Our choice: of a long text the first so many content words are learned; links grow with their square."""
 KEPT_CHARACTERS = 240
 """Our choice: so much of a text is kept in the engine's state, for /coherence; the listener hears all of it."""

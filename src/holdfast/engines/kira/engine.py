@@ -1,26 +1,28 @@
 """KIRA's front: one engine, its state, and what it can be told to do. The work lies in the files beside this one."""
 
 import random
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from holdfast.engines.kira import commands, journey, prompt
 from holdfast.engines.kira import compose as composing
 from holdfast.engines.kira.constants import COHERENCE_GAIN, K_R, Z_NOISE
 from holdfast.engines.kira.dialogue import KEPT_CHARACTERS
 from holdfast.engines.kira.emission import Wording
-from holdfast.engines.kira.fields import Fields, WrongArgument, a_mapping, a_text, unit_number
+from holdfast.engines.kira.fields import Fields, WrongArgument, a_text, unit_number
 from holdfast.engines.kira.generator import packed_generator, unpacked_generator
 from holdfast.engines.kira.history import History
 from holdfast.engines.kira.lattice import LATTICE
 from holdfast.engines.kira.pipeline import Pipeline
 from holdfast.engines.kira.semantics import Network
 from holdfast.engines.kira.state import State, negentropy_at
-from holdfast.engines.kira.tiers import allowed_tokens
+from holdfast.engines.kira.tiers import Window, window_at
 from holdfast.engines.kira.tools.registry import ToolBox
 from holdfast.engines.kira.triad import Triad
 from holdfast.engines.kira.ucf import Ucf
 from holdfast.events import Listener
+
+T = TypeVar("T")
 
 _STATE_VERSION = 1
 TURNS_KEPT = 10
@@ -45,8 +47,7 @@ class Kira:
         self._k_was_formed = False
         self._tokens: Sequence[str] = History()
         self._emissions: Sequence[dict[str, Any]] = History()
-        self._allowed: tuple[str, ...] = ()
-        self._allowed_at: tuple[float, bool] | None = None
+        self._window = window_at(self.state.z, unlocked=False)
         self.tools: ToolBox = ToolBox(self)
         self.pipeline: Pipeline = Pipeline(self)
         self.ucf: Ucf = Ucf(self)
@@ -62,7 +63,7 @@ class Kira:
 
     @tokens_emitted.setter
     def tokens_emitted(self, items: Sequence[str]) -> None:
-        self._tokens = History(items) if isinstance(items, list | tuple) else items
+        self._tokens = History(_checked(items, str, "tokens_emitted")) if isinstance(items, list | tuple) else items
 
     @property
     def emissions(self) -> Sequence[dict[str, Any]]:
@@ -71,7 +72,7 @@ class Kira:
 
     @emissions.setter
     def emissions(self, items: Sequence[dict[str, Any]]) -> None:
-        self._emissions = History(items) if isinstance(items, list | tuple) else items
+        self._emissions = History(_checked(items, dict, "emissions")) if isinstance(items, list | tuple) else items
 
     @property
     def last_spin_tokens(self) -> list[str]:
@@ -79,13 +80,13 @@ class Kira:
         return list(LATTICE) if self.has_spun else []
 
     def get_tier(self) -> tuple[str, dict[str, Any]]:
-        """The present tier's name, and what it allows."""
+        """The present tier's name, and what it allows. Its label is the original's, not always the phase of z (t4)."""
         tier = self.state.tier_now
         return tier.name, {
             "index": tier.index,
             "from_z": tier.low,
             "operators": list(tier.operators),
-            "phase": tier.label.value,
+            "label": tier.label.value,
         }
 
     def move_to(self, z: float) -> list[str]:
@@ -133,12 +134,7 @@ class Kira:
 
     def emit_token(self, source: str = "emit_token") -> str:
         """Draw one of the tokens that the present tier allows, keep it, announce it, and return it."""
-        state = self.state
-        z, unlocked = state.z, state.triad_unlocked
-        if self._allowed_at != (z, unlocked):
-            self._allowed = allowed_tokens(state.phase, state.tier_index)
-            self._allowed_at = (z, unlocked)
-        allowed = self._allowed
+        allowed = self._present_window().tokens
         token = allowed[int(self.rng.random() * len(allowed))]
         self.keep_token(token, source)
         return token
@@ -149,8 +145,14 @@ class Kira:
         if isinstance(tokens, History):
             tokens.append(token)
         if self.listener is not None:
-            state = self.state
-            self.listener.token(token, z=state.z, phase=state.phase.value, tier=state.tier_index, source=source)
+            z, _, phase, tier_index, _ = self._present_window()
+            self.listener.token(token, z=z, phase=phase, tier=tier_index, source=source)
+
+    def _present_window(self) -> Window:
+        state, window = self.state, self._window
+        if window.z != state.z or window.is_unlocked is not state.triad_unlocked:
+            window = self._window = window_at(state.z, unlocked=state.triad_unlocked)
+        return window
 
     def generate_spinner_tokens(self) -> list[str]:
         """The 972 tokens of the lattice in id order. Nothing else changes."""
@@ -221,7 +223,7 @@ class Kira:
             "exchanges": len(self.network.exchanges),
         }
         self.state.reset()
-        self.network = Network()
+        self.network = Network(decay=self.network.decay)
         for history in (self._tokens, self._emissions, self.turns, self.triad.events):
             if isinstance(history, History):
                 history.clear()
@@ -322,7 +324,7 @@ class Kira:
     def load_state_dict(self, values: Mapping[str, Any], /) -> None:
         """Undo state_dict: the engine goes on exactly as the stored one would have. Announces nothing.
 
-        At a wrong value: WrongArgument that names it, and the engine is as it was. The listener stays, and so does a
+        At a wrong value: InvalidValue that names it, and the engine is as it was. The listener stays, and so does a
         sequence that a session has put in place of a history.
         """
         fields = Fields(values, "kira")
@@ -334,7 +336,7 @@ class Kira:
         network.load_state_dict(fields.mapping("network"))
         triad_events = self.triad.load(fields.fields("triad"))
         tokens = History.from_state(fields.fields("tokens"), a_text)
-        emissions = History.from_state(fields.fields("emissions"), a_mapping)
+        emissions = History.from_state(fields.fields("emissions"), _an_emission)
         turns = History.from_state(fields.fields("turns"), _a_turn, limit=TURNS_KEPT)
         has_spun, k_was_formed = fields.flag("has_spun"), fields.flag("k_was_formed")
         pipeline_memory = self.pipeline.read_state(fields.value("pipeline"))
@@ -348,7 +350,6 @@ class Kira:
         if isinstance(self._emissions, History):
             self._emissions = emissions
         self.turns, self.has_spun, self._k_was_formed = turns, has_spun, k_was_formed
-        self._allowed_at = None
 
 
 def _history_state(items: Sequence[Any]) -> dict[str, Any]:
@@ -360,3 +361,23 @@ def _a_turn(value: object, path: str) -> dict[str, Any]:
     """For History.from_state: a turn of conversation."""
     fields = Fields(value, path)
     return {"turn": fields.count("turn"), "user": fields.text("user"), "response": fields.text("response")}
+
+
+def _an_emission(value: object, path: str) -> dict[str, Any]:
+    """For History.from_state: an emission."""
+    fields = Fields(value, path)
+    return {
+        "text": fields.text("text"),
+        "z": fields.number("z", 0, 1),
+        "phase": fields.text("phase"),
+        "tokens": fields.texts("tokens"),
+        "quality": fields.number("quality"),
+    }
+
+
+def _checked(items: Iterable[T], kind: type[T], name: str) -> Iterator[T]:
+    """The items, each of the kind that belongs there."""
+    for index, item in enumerate(items):
+        if not isinstance(item, kind):
+            raise WrongArgument(f"{name}[{index}]", f"a {kind.__name__} belongs here, and {type(item).__name__} came")
+        yield item

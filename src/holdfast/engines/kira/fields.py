@@ -54,6 +54,15 @@ class Fields:
             raise self.wrong(name, f"{value} is below {low}")
         return value
 
+    def counts(self, name: str, length: int) -> list[int]:
+        """A list of so many whole numbers, none negative."""
+        value = self.value(name)
+        if not isinstance(value, list | tuple) or not all(type(item) is int and item >= 0 for item in value):
+            raise self.wrong(name, "a list of whole numbers from 0 on belongs here")
+        if len(value) != length:
+            raise self.wrong(name, f"{length} numbers belong here, and {len(value)} came")
+        return list(value)
+
     def flag(self, name: str) -> bool:
         value = self.value(name)
         if not isinstance(value, bool):
@@ -122,4 +131,4 @@ def unit_number(value: object, path: str) -> float:
         raise WrongArgument(path, f"a number from 0 to 1 belongs here, and {type(value).__name__} came")
     if not 0.0 <= value <= 1.0:  # false for NaN too
         raise WrongArgument(path, f"{value!r} is not a number from 0 to 1")
-    return float(value)
+    return float(value) + 0.0  # which makes 0.0 of -0.0

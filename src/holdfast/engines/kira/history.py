@@ -2,8 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import deepcopy
-from typing import Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, overload
 
 from holdfast.engines.kira.fields import Fields
 
@@ -86,8 +85,8 @@ class History(Sequence[T], Generic[T]):
         self._count = 0
 
     def state_dict(self) -> dict[str, object]:
-        """The count and the kept items, copied."""
-        return {"count": self._count, "kept": deepcopy(list(self._kept))}
+        """The count and the kept items, copied: texts, and mappings of plain values and lists of them."""
+        return {"count": self._count, "kept": [_copied(item) for item in self._kept]}
 
     @classmethod
     def from_state(cls, fields: Fields, read: Callable[[object, str], T], *, limit: int = KEPT) -> "History[T]":
@@ -98,3 +97,9 @@ class History(Sequence[T], Generic[T]):
         history = cls(items, limit=limit)
         history._count = count
         return history
+
+
+def _copied(item: Any) -> Any:
+    if not isinstance(item, dict):
+        return item
+    return {key: list(value) if isinstance(value, list) else value for key, value in item.items()}

@@ -227,7 +227,7 @@ def _final_status(engine: Kira) -> Result:
     return {**surveyed, "modules": engine.pipeline.totals()}
 
 
-PHASE_NAMES = {
+PHASES = {
     1: "Initialization",
     2: "Core Tools",
     3: "Bridge Tools",
@@ -279,7 +279,7 @@ MODULES = tuple(
     )
 )
 
-MODULES_OF_PHASE = {phase: tuple(module for module in MODULES if module.phase == phase) for phase in PHASE_NAMES}
+MODULES_OF_PHASE = {phase: tuple(module for module in MODULES if module.phase == phase) for phase in PHASES}
 
 CLIMB_TO = {
     phase: max((ToolBox.facts[module.tool].required_z for module in modules if module.tool), default=0.0)
@@ -299,8 +299,6 @@ def module_number(number: object) -> int:
 def phase_number(phase: object) -> int:
     """A phase given as 3, "3" or "phase3"."""
     text = str(phase).removeprefix("phase") if isinstance(phase, int | str) and not isinstance(phase, bool) else ""
-    if text not in map(str, PHASE_NAMES):
-        raise WrongArgument(
-            "phase", f"{phase!r} is no phase; give 1 to {len(PHASE_NAMES)}, or 'phase1' to 'phase{len(PHASE_NAMES)}'"
-        )
+    if text not in map(str, PHASES):
+        raise WrongArgument("phase", f"{phase!r} is no phase; give 1 to {len(PHASES)}, or 'phase1' to 'phase{len(PHASES)}'")
     return int(text)

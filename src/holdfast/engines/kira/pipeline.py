@@ -11,7 +11,7 @@ from holdfast.engines.kira.modules import (
     CLIMB_TO,
     MODULES,
     MODULES_OF_PHASE,
-    PHASE_NAMES,
+    PHASES,
     Failed,
     Module,
     module_number,
@@ -96,7 +96,7 @@ class Pipeline:
         counts = _counted([result["status"] for result in results])
         return {
             "phase": f"phase{number}",
-            "name": PHASE_NAMES[number],
+            "name": PHASES[number],
             "modules": [module.number for module in modules],
             "executed": counts["ok"] + counts["error"],
             "counts": counts,
@@ -107,7 +107,7 @@ class Pipeline:
         """All seven phases, as /hit_it answers."""
         engine = self._engine
         tokens, emissions = len(engine.tokens_emitted), len(engine.emissions)
-        phases = [self.run_phase(number) for number in PHASE_NAMES]
+        phases = [self.run_phase(number) for number in PHASES]
         counts = {status: sum(phase["counts"][status] for phase in phases) for status in STATUSES}
         closing = next((result["result"].get("closing") for result in phases[-1]["results"] if result["name"] == CODEX), None)
         final_state = {**engine.state.recorded(), "k_formation": engine.state.k_formation()}

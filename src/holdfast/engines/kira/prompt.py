@@ -58,7 +58,7 @@ COMMANDS = (
     Command(("/reset",), "", "start anew", _bare(commands.reset)),
     Command(("/save",), "", "where everything is saved", _bare(commands.save)),
     Command(("/export",), "[name]", "where everything can be read", lambda e, rest: commands.export(e, rest)),
-    Command((f"{ucf.PREFIX}help",), "", f"the {len(ucf.COMMANDS)} commands that begin so", lambda e, _: e.ucf.help()),
+    Command((f"{ucf.PREFIX}help",), "", f"the {len(ucf.COMMANDS)} commands that begin so", lambda e, _: _ucf(e, "help")),
     Command(("/help",), "", "this list", lambda e, _: help_text()),
     Command(("/read",), "", "not offered here", _refused("/read")),
     Command(("/claude",), "", "not offered here", _refused("/claude")),
@@ -100,17 +100,20 @@ def help_text() -> Answer:
     return {"command": "/help", "text": "\n".join([*lines, "Anything else is a turn of conversation."]), "commands": rows}
 
 
+def _ucf(engine: Kira, text: str) -> Answer:
+    done = engine.ucf.execute_command(text)
+    return {"command": done.command, **done.result}
+
+
 def _run(engine: Kira, text: str) -> Answer:
-    if text.startswith(ucf.PREFIX):
-        done = engine.ucf.execute_command(text)
-        return {"command": done.command, **done.result}
-    name, _, rest = text.partition(" ")
-    rest = rest.strip()
+    name, rest = (*text.split(maxsplit=1), "")[:2]
     for command in COMMANDS:
         if name.lower() in command.names:
             if rest and not command.argument and command.names[0] not in _TAKES_ANYTHING:
                 return {"command": name, "error": f"{name} takes nothing after it, and {rest!r} came. Nothing was changed."}
             return command.run(engine, rest)
+    if text.startswith(ucf.PREFIX):
+        return _ucf(engine, text)
     known = [name for command in COMMANDS for name in command.names]
     near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     advice = f"did you mean {' or '.join(near)}?" if near else "/help lists the commands."

@@ -1,10 +1,11 @@
 """What the engine learned about words: a network of links that grow with each exchange (Hebb's rule)."""
 
 from collections.abc import Iterable, Mapping
+from struct import Struct
 from typing import Any
 
 from holdfast.engines.kira.constants import LEARNING_RATE
-from holdfast.engines.kira.fields import Fields, WrongArgument, a_mapping, unit_number
+from holdfast.engines.kira.fields import Fields, WrongArgument, unit_number
 from holdfast.engines.kira.history import History
 from holdfast.engines.kira.tiers import phase_at
 from holdfast.engines.kira.words import word_lists
@@ -15,8 +16,11 @@ NEW_BELOW = 0.1
 """A link weaker than this counts as new when it is strengthened, and as no relation when it is looked up."""
 PAIR_SHARE = 0.3
 """How much of the rate goes to pairs of words that were said together."""
-EVENTS_KEPT = 50
-LINKS_KEPT = 2_000
+LONGEST_WORD = 64
+
+_LINK = Struct("<HHd")  # the places of two words, and a strength
+EVENTS_KEPT = 20
+LINKS_KEPT = 1_000
 """Our choice: beyond so many the weakest links are dropped, so that the state stays small however much is learned."""
 
 
@@ -26,13 +30,13 @@ def learning_rate(z: float, kappa: float) -> float:
 
 
 def content_words(text: str) -> list[str]:
-    """The words of a text that mean something: lower case, no punctuation, no stop words, three letters or more.
+    """The words of a text that mean something: lower case, no punctuation, no stop words, 3 to 64 letters.
 
     The length is looked at after stripping: "..." is no word (in the original it became the word "").
     """
     stripped = (word.strip(".,!?") for word in text.lower().split())
     stop = word_lists()["stop_words"]
-    return [word for word in stripped if len(word) > 2 and word not in stop]
+    return [word for word in stripped if 2 < len(word) <= LONGEST_WORD and word not in stop]
 
 
 class Network:
@@ -155,30 +159,58 @@ class Network:
         }
 
     def state_dict(self) -> dict[str, Any]:
+        """Everything, in order. A link is 12 bytes: the places of its two words, and its strength."""
+        others = (other for links in self.links.values() for other in links)
+        places = {word: place for place, word in enumerate(dict.fromkeys((*self.links, *others)))}
+        packed = (
+            _LINK.pack(places[word], places[other], strength)
+            for word, links in self.links.items()
+            for other, strength in links.items()
+        )
         return {
             "decay": self.decay,
-            "links": {word: dict(links) for word, links in self.links.items()},
-            "seen": dict(self.seen),
+            "words": list(places),
+            "seen": [self.seen.get(word, 0) for word in places],
+            "links": b"".join(packed),
             "exchanges": self.exchanges.state_dict(),
         }
 
     def load_state_dict(self, values: Mapping[str, Any]) -> None:
-        """Take a state_dict. At a wrong value: WrongArgument that names it, and nothing is changed."""
+        """Take a state_dict. At a wrong value: InvalidValue that names it, and nothing is changed."""
         fields = Fields(values, "network")
-        decay, links = fields.number("decay", 0, 1), fields.mapping("links")
-        for word, neighbours in links.items():
-            within = Fields(neighbours, f"network.links.{word}")
-            links[word] = {other: within.number(other, 0, 1) for other in within.names()}
-        seen = fields.fields("seen")
-        numbers = {word: seen.count(word) for word in seen.names()}
-        exchanges = History.from_state(fields.fields("exchanges"), a_mapping, limit=EVENTS_KEPT)
-        self.decay, self.links, self.seen, self.exchanges = decay, links, numbers, exchanges
+        decay, words = fields.number("decay", 0, 1), fields.texts("words")
+        seen = {word: number for word, number in zip(words, fields.counts("seen", len(words)), strict=True) if number}
+        data, links = fields.data("links"), dict[str, dict[str, float]]()
+        if len(data) % _LINK.size:
+            raise fields.wrong("links", f"{len(data)} bytes are no whole number of links")
+        for place, other, strength in _LINK.iter_unpack(data):
+            if max(place, other) >= len(words) or not 0 < strength <= 1:
+                raise fields.wrong("links", f"({place}, {other}, {strength}) is no link between {len(words)} words")
+            links.setdefault(words[place], {})[words[other]] = strength
+        exchanges = History.from_state(fields.fields("exchanges"), _an_exchange, limit=EVENTS_KEPT)
+        self.decay, self.links, self.seen, self.exchanges = decay, links, seen, exchanges
+
+
+def _an_exchange(value: object, path: str) -> dict[str, Any]:
+    """For History.from_state: what learn returned."""
+    fields = Fields(value, path)
+    counts = {name: fields.count(name) for name in ("exchange", "connections_made", "strengthened")}
+    return {
+        "exchange": counts["exchange"],
+        "z": fields.number("z", 0, 1),
+        "phase": fields.text("phase"),
+        "learning_rate": fields.number("learning_rate", 0),
+        "connections_made": counts["connections_made"],
+        "strengthened": counts["strengthened"],
+    }
 
 
 def _checked(words: Iterable[str], name: str) -> list[str]:
     """Each word once, in order. Never the empty one, which the original learned from '...'."""
     listed = list(dict.fromkeys(words))
     for index, word in enumerate(listed):
-        if not isinstance(word, str) or not word.strip():
-            raise WrongArgument(f"{name}[{index}]", f"a word belongs here, and {word!r} came")
+        if not isinstance(word, str) or not word.strip() or len(word) > LONGEST_WORD:
+            raise WrongArgument(
+                f"{name}[{index}]", f"a word of 1 to {LONGEST_WORD} letters belongs here, and {word!r:.80} came"
+            )
     return listed

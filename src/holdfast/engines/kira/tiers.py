@@ -4,6 +4,7 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
+from typing import NamedTuple
 
 from holdfast.engines.kira.constants import HYPER_TRUE, PHI_INV, TRIAD_T6, Z_CRITICAL
 from holdfast.tokens import SLOTS
@@ -89,3 +90,18 @@ def allowed_tokens(phase: Phase, tier_index: int) -> tuple[str, ...]:
         for operator in TIERS[tier_index - 1].operators
         for index in range(SLOT_INDICES)
     )
+
+
+class Window(NamedTuple):
+    """What may be emitted at a z: kept while z stays, so that drawing a token costs one random number and one look."""
+
+    z: float
+    is_unlocked: bool
+    phase: str
+    tier_index: int
+    tokens: tuple[str, ...]
+
+
+def window_at(z: float, *, unlocked: bool) -> Window:
+    phase, tier = phase_at(z), tier_at(z, unlocked=unlocked)
+    return Window(z, unlocked, phase.value, tier.index, allowed_tokens(phase, tier.index))

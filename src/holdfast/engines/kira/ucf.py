@@ -16,9 +16,9 @@ from msgspec import Meta
 from holdfast.engines.kira import coherence, constants, grammar
 from holdfast.engines.kira.fields import WrongArgument
 from holdfast.engines.kira.lattice import FORMULA
-from holdfast.engines.kira.modules import PHASE_NAMES
+from holdfast.engines.kira.modules import PHASES
 from holdfast.engines.kira.syntax import MOST_OPERATORS, patterns_at, sentence_tokens, syntax_tier_at
-from holdfast.engines.kira.tools.arguments import Action, Name, Refused, Result, Text, plain_value
+from holdfast.engines.kira.tools.arguments import Action, Name, Refused, Result, plain_value
 from holdfast.engines.kira.tools.registry import ToolBox
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ TOOL_ALIASES = {
     "workspace": "workspace",
     "cloud": "cloud_training",
 }
-PHASE_COMMANDS = (*(f"phase{number}" for number in PHASE_NAMES), "pipeline")
+PHASE_COMMANDS = (*(f"phase{number}" for number in PHASES), "pipeline")
 FACULTIES = tuple(
     "grammar discourse coherence generation semantics dialogue apl tokens972 tier status triad codex constants help".split()
 )
@@ -63,7 +63,7 @@ _ASSIGNMENT = re.compile(r"\w+=")
 
 Words = Annotated[list[Name], Meta(min_length=1, max_length=16, examples=[["pattern", "lens"]])]
 Concepts = Annotated[list[Name], Meta(min_length=1, max_length=5, examples=[["pattern", "emergence"]])]
-Sentences = Annotated[Text, Meta(examples=["The lens holds. The pattern emerges."])]
+Speech = Annotated[str, Meta(min_length=1, max_length=4_000, pattern=r"\S", examples=["The lens holds. The pattern emerges."])]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,10 +98,6 @@ class Ucf:
         status: Literal["SUCCESS", "ERROR"] = "ERROR" if "error" in result else "SUCCESS"
         return UcfResult(command=f"{PREFIX}{name}" if isinstance(name, str) else PREFIX, status=status, result=result)
 
-    def help(self) -> Result:
-        """Every command with what it does."""
-        return self.do_help()
-
     def _dispatched(self, name: str, given: str | Mapping[str, object]) -> Result:
         tool = TOOL_ALIASES.get(name, name)
         if tool in ToolBox.facts:
@@ -118,11 +114,11 @@ class Ucf:
         hint = f"did you mean {' or '.join(near)}?" if near else f"{PREFIX}help lists the {len(COMMANDS)} there are"
         raise Refused(f"{PREFIX}{name}: there is no such command; {hint}")
 
-    def do_grammar(self, *, text: Text) -> Result:
+    def do_grammar(self, *, text: Speech) -> Result:
         """Parts of speech and operators of a text."""
         return grammar.analyse(text)
 
-    def do_discourse(self, *, text: Sentences) -> Result:
+    def do_discourse(self, *, text: Speech) -> Result:
         """Each sentence's grammar, and how they hang together."""
         sentences = _sentences(text)
         return {
@@ -130,7 +126,7 @@ class Ucf:
             "coherence": coherence.analyse(sentences, self._engine.state),
         }
 
-    def do_coherence(self, *, text: Sentences | None = None) -> Result:
+    def do_coherence(self, *, text: Speech | None = None) -> Result:
         """How the sentences of a text hang together; without one, what was said last."""
         if text is None:
             return self._engine.cmd_coherence()
@@ -146,7 +142,7 @@ class Ucf:
         related = {word: [list(link) for link in network.related(word)] for word in words or []}
         return {**network.statistics(), "related": related}
 
-    def do_dialogue(self, *, text: Text) -> Result:
+    def do_dialogue(self, *, text: Speech) -> Result:
         """A turn of conversation."""
         return self._engine.cmd_dialogue(text)
 
@@ -202,7 +198,7 @@ class Ucf:
     def do_help(self) -> Result:
         """Every command with what it does."""
         tools = {alias: ToolBox.facts[tool].does for alias, tool in TOOL_ALIASES.items()}
-        phases = {f"phase{number}": f"Run phase {number}, {name}." for number, name in PHASE_NAMES.items()}
+        phases = {f"phase{number}": f"Run phase {number}, {name}." for number, name in PHASES.items()}
         faculties = {name: (_method(name).__doc__ or "").partition("\n")[0] for name in FACULTIES}
         return {"commands": {**tools, **phases, "pipeline": "Run all 33 modules.", **faculties}, "count": len(COMMANDS)}
 

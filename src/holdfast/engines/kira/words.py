@@ -1,13 +1,16 @@
-"""The word lists, read once from words.json. They are ours: the original's are not given anywhere."""
+"""The word lists, read once from words.json. All but the seeds and their links are ours: they are given nowhere."""
 
 import json
 from functools import cache
-from importlib.resources import files
+from pkgutil import get_data
 from typing import Any
 
 
 @cache
 def word_lists() -> dict[str, Any]:
     """Everything in words.json, by its names. Shared: not to be changed."""
-    loaded: dict[str, Any] = json.loads(files(__package__).joinpath("words.json").read_text(encoding="utf-8"))
-    return loaded
+    data = get_data(__package__, "words.json")
+    if data is None:
+        raise FileNotFoundError("words.json is missing beside holdfast/engines/kira/words.py; install Holdfast again")
+    lists: dict[str, Any] = json.loads(data)
+    return lists

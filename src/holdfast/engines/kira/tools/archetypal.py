@@ -43,33 +43,34 @@ class CyberneticArchetypal(Tool[ArchetypalMemory]):
 
     def do_integrate(self) -> Result:
         """Measure, and let it count."""
-        stage, parts = stage_of(self.engine.state), self._parts()
-        integration = sum(parts.values()) / len(parts)
+        measured = self._measured()
+        stage = measured["stage"]
         before = self.memory.activations.get(stage, 0.0)
-        self.memory.activations[stage] = before + BLEND * (integration - before)
+        self.memory.activations[stage] = before + BLEND * (measured["integration"] - before)
         self.memory.integrations += 1
-        return {"activation_before": before, **self.do_status()}
+        return {**measured, "activation_before": before, **self._remembered()}
 
     def do_status(self) -> Result:
         """Measure only."""
-        state, parts = self.engine.state, self._parts()
+        return {**self._measured(), **self._remembered()}
+
+    def _remembered(self) -> Result:
+        return {"activations": dict(self.memory.activations), "integrations": self.memory.integrations}
+
+    def _measured(self) -> Result:
+        tools, state = self.engine.tools, self.engine.state
+        control = tools["cybernetic_control"]
+        with_memory = sum(1 for name in tools.facts if tools[name].state_dict())
+        parts = {
+            "tools": with_memory / len(tools.facts),
+            "order": control.order if isinstance(control, CyberneticControl) else 0.0,
+            "negentropy": state.negentropy,
+            "coherence": state.coherence,
+        }
         return {
             "stage": stage_of(state),
             "family": FAMILY_OF_PHASE[state.phase],
             "frequency": state.frequency,
             "integration": sum(parts.values()) / len(parts),
             "parts": parts,
-            "activations": dict(self.memory.activations),
-            "integrations": self.memory.integrations,
-        }
-
-    def _parts(self) -> dict[str, float]:
-        tools, state = self.engine.tools, self.engine.state
-        control = tools["cybernetic_control"]
-        with_memory = sum(1 for name in tools.facts if tools[name].state_dict())
-        return {
-            "tools": with_memory / len(tools.facts),
-            "order": control.order if isinstance(control, CyberneticControl) else 0.0,
-            "negentropy": state.negentropy,
-            "coherence": state.coherence,
         }

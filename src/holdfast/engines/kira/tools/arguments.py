@@ -15,7 +15,7 @@ Result = dict[str, Any]
 """What an action answers: plain values, none of them shared with the tool's memory."""
 
 Name = Annotated[str, Meta(min_length=1, max_length=80, pattern=r"^\S")]
-Text = Annotated[str, Meta(min_length=1, max_length=1_000, pattern=r"\S")]
+Text = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"\S")]
 Count = Annotated[int, Meta(ge=0)]
 Unit = Annotated[float, Meta(ge=0, le=1)]
 Plain = object
@@ -31,15 +31,15 @@ class Refused(UsageError):
     """A tool was asked for what it cannot do. Nothing was changed."""
 
 
-def plain_value(value: object, where: str) -> Any:
+def plain_value(value: object, where: str, *, max_size: int = MAX_SIZE) -> Any:
     """A copy made of None, bool, int, float, str, list and dict. Refuses, by its place, anything else: NaN, infinities,
     integers beyond 64 bit, lone surrogates, keys that are no texts, and what is too deep or too large."""
-    room = [MAX_SIZE]
+    room = [max_size]
 
     def copied(value: object, where: str, depth: int) -> Any:
         room[0] -= 1 + (len(value) if isinstance(value, str) else 0)
         if room[0] < 0 or depth > MAX_DEPTH:
-            raise Refused(f"{where}: too large; a call takes {MAX_SIZE:,} characters and values, {MAX_DEPTH} levels deep")
+            raise Refused(f"{where}: too large; {max_size:,} characters and values are the most, {MAX_DEPTH} levels deep")
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int) and -_MAX_INT <= value < _MAX_INT:

@@ -22,7 +22,7 @@ class Shared(Memory):
 
 class Incoming(Memory):
     value: Plain
-    version: Annotated[int, Meta(ge=1, lt=2**63)] = 1
+    version: Annotated[int, Meta(ge=1, le=2**53)] = 1
     z: Unit = 0.0
 
 

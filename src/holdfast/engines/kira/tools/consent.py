@@ -7,8 +7,9 @@ from msgspec import Meta, field
 from holdfast.engines.kira.tools.arguments import Count, Name, Result, Text
 from holdfast.engines.kira.tools.tool import Memory, Tool, copied, refused
 
-RECORDS_KEPT = 32
-"""Our choice: the oldest record goes when one more is made. What is not on record is not granted, so that is safe."""
+RECORDS_KEPT = 64
+"""Our choice: when one more is made, the oldest that is not revoked goes; what is not on record is not granted. A
+revocation is never forgotten."""
 
 ConsentId = Annotated[Name, Meta(examples=["teaching"])]
 Party = Annotated[Name, Meta(examples=["kira"])]
@@ -42,7 +43,10 @@ class ConsentProtocol(Tool[ConsentMemory]):
         if consent_id in records:
             raise refused(self, f"consent {consent_id!r} is there already", "check it, or ask under another consent_id")
         if len(records) >= RECORDS_KEPT:
-            del records[next(iter(records))]
+            oldest = next((known for known, record in records.items() if not record.revoked_by), None)
+            if oldest is None:
+                raise refused(self, f"all {RECORDS_KEPT} consents on record are revoked", "reset the engine to ask anew")
+            del records[oldest]
         records[consent_id] = Consent(purpose=purpose, answers=dict.fromkeys(parties, "silent"))
         self.memory.made += 1
         return self._answer(consent_id)

@@ -9,10 +9,12 @@ from msgspec import Meta, field
 from holdfast.engines.kira.constants import PHI
 from holdfast.engines.kira.state import negentropy_at
 from holdfast.engines.kira.tools.arguments import Count, Plain, Result, Text, Unit
-from holdfast.engines.kira.tools.tool import Kept, Memory, Tool, copied
+from holdfast.engines.kira.tools.fingerprint import canonical_json
+from holdfast.engines.kira.tools.tool import Kept, Memory, Tool, copied, refused
 
 DETECTIONS_KEPT = 10
 ENTRIES_KEPT = 25
+METADATA_LIMIT_CHARACTERS = 500
 
 # Δ and Ω may be written D and O; z has three decimals in older files, six in ours.
 _WRITTEN = re.compile(r"[ΔD](-?\d+(?:\.\d+)?)\|(-?\d+(?:\.\d+)?)\|(-?\d+(?:\.\d+)?)[ΩO]")
@@ -115,6 +117,9 @@ class CoordinateLogger(Tool[LoggerMemory]):
 
     def do_log(self, *, event: Text, metadata: dict[str, Plain] | None = None) -> Result:
         """Append an entry for the present place."""
+        size = len(canonical_json(metadata))
+        if size > METADATA_LIMIT_CHARACTERS:
+            raise refused(self, f"the metadata have {size:,} characters", f"keep them within {METADATA_LIMIT_CHARACTERS}")
         state, entries = self.engine.state, self.memory.entries
         entry = Entry(
             entry_id=f"entry-{entries.total + 1:04d}",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from holdfast.engines.kira.tools.arguments import Action, Count, Refused, Result
+from holdfast.engines.kira.tools.arguments import Action, Count, Refused, Result, plain_value
 from holdfast.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 M = TypeVar("M", bound="Memory")
+
+_LARGEST_STATE = 1_000_000
+"""Characters and values in a stored memory; no tool's own limits let it come near."""
 
 
 class Memory(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -44,8 +47,8 @@ class Tool(Generic[M]):
     """
 
     name: ClassVar[str]
-    default_action: ClassVar[str] = ""
-    """What is done when no action is named; "" where one must be."""
+    default_action: ClassVar[str]
+    """What is done when no action is named."""
     empty: ClassVar[type[Memory]]
 
     memory: M
@@ -66,15 +69,9 @@ class Tool(Generic[M]):
     def action(cls, name: str) -> Action:
         """An action by its name; "" for the default one."""
         chosen = name or cls.default_action
-        if not chosen:
-            raise Refused(f"{cls.name}: action= is missing; one of {', '.join(cls.actions())}, as in {cls._first_example()}")
         if chosen not in cls.actions():
             raise Refused(f"{cls.name}: it has no action {chosen!r}; it has {', '.join(cls.actions())}")
         return _action(cls, chosen)
-
-    @classmethod
-    def _first_example(cls) -> str:
-        return _action(cls, cls.actions()[0]).example()
 
     def run(self, action: str = "", /, **arguments: object) -> Result:
         """Do one action. Raises Refused, with nothing changed."""
@@ -88,7 +85,12 @@ class Tool(Generic[M]):
     def read_state(self, state: object) -> M:
         """The memory that a state_dict holds, for the caller to put in place. InvalidValue names a wrong field."""
         try:
-            return msgspec.convert(state, self.empty)  # type: ignore[return-value]
+            plain = plain_value(state, f"tools.{self.name}", max_size=_LARGEST_STATE)
+        except Refused as refusal:
+            path, _, reason = str(refusal).partition(": ")
+            raise InvalidValue(path, reason) from None
+        try:
+            return msgspec.convert(plain, self.empty)  # type: ignore[return-value]
         except msgspec.ValidationError as error:
             reason, _, place = str(error).partition(" - at `$")
             raise InvalidValue(f"tools.{self.name}{place.rstrip('`')}", reason) from None
