@@ -764,7 +764,7 @@ def test_a_fork_that_the_disk_is_too_full_for_is_made_once_there_is_space(tmp_pa
 def test_an_interrupted_fork_leads_to_the_new_session_or_leaves_the_old_one(tmp_path: Path) -> None:
     from holdfast.sessions.attempt import Attempt
 
-    for name in ("_put_fork_together", "_tell_of_fork", "_move_to"):
+    for name in ("_put_fork_together", "_tell_of_fork", "_move_to"):  # before the old log leads there, and behind
         root = tmp_path / name
         killed_session(root)
 

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from holdfast import codec
-from holdfast.errors import DiskFull, HoldfastError, SessionClosed, SessionNotFound, WriteFailed
+from holdfast.errors import DiskFull, HoldfastError, SessionClosed, SessionNotFound, StorageError, WriteFailed
 from holdfast.reading.catalog import MANIFEST_NAME, Manifest, config_of
 from holdfast.reading.locate import located
 from holdfast.recording.policy import SavePolicy
@@ -270,7 +270,7 @@ class Attempt:
     def _tell_of_fork(self, old: SessionFolder) -> None:
         try:
             rewrite_manifest(old)
-        except OSError as error:
+        except (StorageError, OSError) as error:
             self._notice_stale(old, error)
 
     def _move_to(self, new: SessionFolder, stored: int) -> None:
@@ -334,8 +334,9 @@ class Attempt:
         except OSError as error:
             self._notice_stale(self._folder, error)
 
-    def _notice_stale(self, folder: SessionFolder, error: OSError) -> None:
-        self._notice(f"{folder.path / MANIFEST_NAME}: {error.strerror}; it is only a cache, and can be rebuilt")
+    def _notice_stale(self, folder: SessionFolder, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or error
+        self._notice(f"{folder.path / MANIFEST_NAME}: {reason}; it is only a cache, and can be rebuilt")
 
 
 def _after_fork() -> None:
