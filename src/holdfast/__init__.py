@@ -23,7 +23,7 @@ from holdfast.errors import (
     WriteFailed,
 )
 from holdfast.recording.health import Health, Latency
-from holdfast.recording.recorder import Watermarks
+from holdfast.recording.outlet import Watermarks
 from holdfast.sessions.opening import current_run, session, start
 from holdfast.sessions.session import Run
 from holdfast.sessions.steps import Outcome

@@ -42,7 +42,7 @@ def assert_true(run: holdfast.Run) -> Counter[str]:
     records, sizes = standing(run)
     assert health.bytes_by_kind == sizes
     assert health.records_by_kind == records
-    assert health.bytes == sizes.total() == run._recorder.log.bytes_appended
+    assert health.bytes == sizes.total() == run._recorder.outlet.log.bytes_appended
     assert health.records == records.total()
     return sizes
 

@@ -303,7 +303,7 @@ def test_on_full_wait_waits_and_goes_on(tmp_path: Path, healthy_calls: str, mode
             if len(waits) == 3:
                 files.free()
 
-        run._recorder._wait = wait
+        run._recorder.outlet._wait = wait
         for call in calls(run):
             try:
                 call()
@@ -434,7 +434,7 @@ def test_after_a_failed_sync_everything_since_the_last_one_is_repeated_in_the_ne
 def test_a_sync_that_fails_twice_raises_for_good(tmp_path: Path, mode: str, error: int) -> None:
     files = FailingFiles(REAL, operation="sync", nth=0, error=error, repeat=True, role=".jsonl")
     run, _ = opened(tmp_path, files, mode, "power", on_full="wait")
-    run._recorder._wait = lambda seconds: pytest.fail("it waits for space, and there is a failed sync")
+    run._recorder.outlet._wait = lambda seconds: pytest.fail("it waits for space, and there is a failed sync")
     run.note("a")
     run.flush()
     synced = run.watermarks().synced
@@ -647,7 +647,7 @@ def test_a_checkpoint_that_is_recorded_stays_where_what_follows_meets_a_full_dis
     """A signal handler's record comes behind it, in the same call."""
     run, _ = opened(tmp_path, REAL, "continuous", "process")
     run.note("first")
-    log = run._recorder.log
+    log = run._recorder.outlet.log
     append_group = log.append_group
 
     def with_signal(records: Any) -> Any:
@@ -764,7 +764,7 @@ def test_a_fork_that_the_disk_is_too_full_for_is_made_once_there_is_space(tmp_pa
 def test_an_interrupted_fork_leads_to_the_new_session_or_leaves_the_old_one(tmp_path: Path) -> None:
     from holdfast.sessions.attempt import Attempt
 
-    for name in ("_put_fork_together", "_tell_of_fork", "_move_to"):
+    for name in ("_put_fork_together", "_tell_of_fork", "_move_to"):  # before the old log leads there, and behind
         root = tmp_path / name
         killed_session(root)
 

@@ -83,10 +83,10 @@ def opened(root: Path, mode: Any, durability: Any, files: Any = None, *, segment
     if mode == "batch":
         run.set_interval(tokens=5)
     if mode == "checkpoint":
-        run._recorder.change_policy(msgspec.structs.replace(run._recorder.policy, buffer_records=5))
+        run._recorder.change_policy(msgspec.structs.replace(run._recorder.outlet.policy, buffer_records=5))
         run.token = run._recorder.token
     if segment_bytes is not None:
-        run._recorder.log._max_segment_bytes = segment_bytes
+        run._recorder.outlet.log._max_segment_bytes = segment_bytes
     return run
 
 

@@ -60,12 +60,12 @@ _PLACE_OF = {  # function → the place that its presence in the stack means; th
     "CheckpointStore.store": "checkpoint files",
     "Checkpointing.take": "checkpoint record",
     "Releasing.release": "retention",
-    "Recorder.write_group": "checkpoint record",
+    "Outlet.append_group": "checkpoint record",
     "Attempt._write_manifest": "manifest",
     "Closing._close": "close",
     "Face._copy": "kept file",
     "Segment.make_room": "growth",
-    "Recorder._sync": "sync",
+    "Syncing.sync": "sync",
 }
 
 

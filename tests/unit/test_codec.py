@@ -437,7 +437,7 @@ def test_canonical_leaves_the_tree_as_it_is() -> None:
 
 
 def in_a_new_interpreter(code: str, **environment: str) -> str:
-    source = str(Path(holdfast.codec.__file__).parents[1])
+    source = str(Path(holdfast.codec.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": source, **environment},

@@ -322,7 +322,7 @@ def test_the_pace_of_a_run_that_forked_holds_what_it_wrote_before(tmp_path: Path
         assert before > 500
         run.note("x")
         assert run.name == "run~2"
-        left = run._recorder.bytes_taken - run.health().bytes
+        left = run._recorder.outlet.counts.bytes_taken(run._recorder.outlet.log) - run.health().bytes
         assert before < left < before + 500  # where it leads now was added
 
 
@@ -432,7 +432,7 @@ def test_tokens_that_take_the_long_way_are_no_samples_of_the_short_one(tmp_path:
             run.token("short")
             timer.tick_ns = 5_000
             run.token(number)
-        assert run._recorder.samples.largest == 1_000
+        assert run._recorder.cost.samples.largest == 1_000
         assert run.health().ns_per_record == pytest.approx(3_000, rel=0.01)
 
 

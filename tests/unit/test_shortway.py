@@ -14,6 +14,7 @@ from holdfast.errors import SessionClosed
 from holdfast.recording.policy import SaveMode
 from holdfast.recording.recorder import Recorder
 from holdfast.recording.shortway import direct_way
+from holdfast.recording.turn import Turn
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def codes_in(code: CodeType) -> Iterator[CodeType]:
             yield from codes_in(constant)
 
 
-@pytest.mark.parametrize("function", [direct_way, Recorder._alone, Recorder.record])
+@pytest.mark.parametrize("function", [direct_way, Turn.alone, Recorder.record])
 def test_no_other_thread_comes_between_the_look_at_busy_and_taking_it(function: Callable[..., object]) -> None:
     """The interpreter turns to another thread, or to a signal, at calls and at jumps backwards."""
     taken = 0
@@ -44,7 +45,7 @@ def test_no_other_thread_comes_between_the_look_at_busy_and_taking_it(function: 
             if step.opname != "STORE_ATTR" or step.argval != "busy" or steps[store - 2].argval != "me":
                 continue
             taken += 1
-            assert steps[store - 2].opname == "LOAD_FAST"  # me; then comes self or recorder
+            assert steps[store - 2].opname == "LOAD_FAST"  # me; then comes self or turn
             after_look = store - 2
             jumps = {i for i, jump in enumerate(steps) if "JUMP" in jump.opname and jump.argval == steps[after_look].offset}
             if "JUMP" in steps[after_look - 1].opname:
@@ -64,7 +65,7 @@ def test_without_the_interpreters_lock_nothing_goes_to_the_log_without_ours(
         run.note("x")
         run.flush()
         run.token("y")
-        assert bool(run._recorder.gate) is is_open
+        assert bool(run._recorder.turn.gate) is is_open
 
 
 @pytest.mark.usefixtures("quick_switches")

@@ -57,7 +57,7 @@ class Face:
                 z=fields.coordinate(z, "emission.z"),
                 phase=fields.name(phase, "emission.phase"),
                 quality=fields.number(quality, "emission.quality"),
-                meta=fields.named(meta, "emission.meta", snapshot=self._recorder.buffers),
+                meta=fields.named(meta, "emission.meta", snapshot=self._recorder.outlet.buffers),
             ),
             info,
         )
@@ -114,11 +114,11 @@ class Face:
 
         The content is copied and synced before the record is made. Where the file came from stands in `info`.
         """
-        self._recorder.raise_stopped()
+        self._recorder.outlet.raise_stopped()
         source, began = Path(path), self._recorder.timer_ns()
         with write_errors(source):
             sha256, size = self._copy(source)
-        self._recorder.spend(began)
+        self._recorder.cost.spend(began)
         record = File(name=fields.text_value(source.name, "file.name")[0], sha256=sha256, size=size)
         self._record(record, {"path": str(source), **(info or {})})
         return sha256
@@ -129,7 +129,7 @@ class Face:
         self._recorder.record(record)
 
     def _stored(self, value: Any, path: str) -> Any:
-        return fields.stored(value, path, snapshot=self._recorder.buffers)
+        return fields.stored(value, path, snapshot=self._recorder.outlet.buffers)
 
     def _has(self, target: Path, size: int) -> bool:
         """Whether the content is there already; what a failing disk made shorter is copied anew."""
@@ -156,7 +156,7 @@ class Face:
                 return sha256, size
             make_folders(self._files, self._files_folder, own=1)
             replace_file(self._files, target, _unchanged(source, chunks_of(file, size), hashlib.sha256(), sha256))
-            self._recorder.file_bytes += size
+            self._recorder.outlet.counts.file_bytes += size
             return sha256, size
         finally:
             file.close()

@@ -9,6 +9,7 @@ import msgspec
 from holdfast.records import CANONICAL_KINDS
 
 if TYPE_CHECKING:
+    from holdfast.recording.outlet import Watermarks
     from holdfast.recording.recorder import Recorder
 
 _KEPT_SAMPLES = 4096
@@ -122,42 +123,43 @@ def _nearest_rank(weighted: list[tuple[int, int]], percent: int) -> int:
 
 def health_of(recorder: "Recorder", checkpoints: Samples, began_ns: int, free_bytes: int) -> Health:
     """The health of a recorder that began when its timer said began_ns."""
-    records, sizes = recorder.counts()
+    outlet, cost = recorder.outlet, recorder.cost
+    log, counts, waiting = outlet.log, outlet.counts, len(outlet.buffer.entries)
+    records, sizes = counts.by_kind(log, waiting)
     count, size = sum(records.values()), sum(sizes.values())
-    short, mean = recorder.short_count, recorder.samples.mean
+    short, mean = counts.short_count(log, waiting), cost.samples.mean
     own = sum(records.get(kind, 0) for kind in CANONICAL_KINDS)
-    if not recorder.samples.count and not recorder.buffers:
+    if not cost.samples.count and not outlet.buffers:
         own -= short  # of the few tokens before the first sample nothing is known
-    spent = recorder.spent_ns + checkpoints.total + mean * short
+    spent = cost.spent_ns + checkpoints.total + mean * short
     elapsed = max(1, recorder.timer_ns() - began_ns)
-    marks = recorder.watermarks
-    taken = recorder.bytes_taken
+    marks = outlet.watermarks
+    taken = counts.bytes_taken(log)
     return Health(
         records=count,
         bytes=size,
-        file_bytes=recorder.file_bytes,
+        file_bytes=counts.file_bytes,
         records_by_kind=records,
         bytes_by_kind=sizes,
-        ns_per_record=(recorder.records_ns + mean * short) / own if own > 0 else None,
-        flush_ms=recorder.flushes.latency()
-        if recorder.buffers
-        else latency_of((recorder.flushes, recorder.flushes.count), (recorder.samples, short)),
-        sync_ms=recorder.syncs.latency(),
+        ns_per_record=(cost.records_ns + mean * short) / own if own > 0 else None,
+        flush_ms=cost.flushes.latency()
+        if outlet.buffers
+        else latency_of((cost.flushes, cost.flushes.count), (cost.samples, short)),
+        sync_ms=cost.syncs.latency(),
         checkpoint_ms=checkpoints.latency(),
         lag_records=marks.accepted - marks.flushed,
         unsynced_records=marks.accepted - marks.synced,
         cost_share=spent / elapsed,
-        at_risk=_at_risk(recorder),
+        at_risk=_at_risk(marks),
         free_bytes=free_bytes,
         full_in_seconds=free_bytes * (elapsed / 1e9) / taken if taken > 0 else None,
         hook_failures=sum(failure.count for failure in recorder.bus.failures.values()),
-        stalls=recorder.stalls,
+        stalls=cost.stalls,
     )
 
 
-def _at_risk(recorder: "Recorder") -> str:
+def _at_risk(marks: "Watermarks") -> str:
     """What a kill, and what a power loss would take now."""
-    marks = recorder.watermarks
     waiting, unsynced = marks.accepted - marks.flushed, marks.accepted - marks.synced
     kill = f"a kill: {waiting:,} records" if waiting else "a kill: nothing"
     return f"{kill}; a power loss: {f'up to {unsynced:,} records' if unsynced else 'nothing'}"

@@ -44,6 +44,7 @@ def direct_way(recorder: "Recorder") -> TokenFunction:
     is no call between them (a test looks at the bytecode), and without the interpreter's lock the gate stays shut.
     """
     clock_ns, are_known = recorder.clock_ns, recorder.names.issuperset
+    turn, lanes, outlet = recorder.turn, recorder.lanes, recorder.outlet
 
     def token(
         text: str | int | bytes,
@@ -57,7 +58,7 @@ def direct_way(recorder: "Recorder") -> TokenFunction:
     ) -> None:
         me = get_ident()
         if (
-            me != recorder.gate
+            me != turn.gate
             or text.__class__ is not str
             or info is not None
             or (z is not None and not (z.__class__ is float and 0.0 <= z <= 1.0))
@@ -77,23 +78,21 @@ def direct_way(recorder: "Recorder") -> TokenFunction:
                 elif kind is str or kind is bool or value is None or (kind is float and value - value == 0.0):
                     continue  # a float neither NaN nor infinite
                 return _long_way(recorder, text, z, phase, tier, source, meta, info)
-        if recorder.busy:
+        if turn.busy:
             return _long_way(recorder, text, z, phase, tier, source, meta, info)
-        recorder.busy = me
+        turn.busy = me
         try:
-            n = recorder.log.append(
-                Token(0, clock_ns() // 1000, None, recorder.top, None, None, text, z, phase, tier, source, meta)
-            )
+            n = outlet.log.append(Token(0, clock_ns() // 1000, None, lanes.top, None, None, text, z, phase, tier, source, meta))
         except NOT_SHORT:
             n = 0  # nothing was appended: the long way does it, or says why not
         finally:
-            recorder.busy = 0
+            turn.busy = 0
         if not n % _SAMPLE_EVERY:
             if not n:
                 return _long_way(recorder, text, z, phase, tier, source, meta, info)
-            recorder.gate = SAMPLE_NEXT
-        if recorder.deferred:
-            recorder.take_deferred()
+            turn.gate = SAMPLE_NEXT
+        if turn.deferred:
+            turn.take_deferred()
         return None
 
     return token
@@ -101,9 +100,10 @@ def direct_way(recorder: "Recorder") -> TokenFunction:
 
 def buffered_way(recorder: "Recorder") -> TokenFunction:
     """Batch and checkpoint: into the buffer, as the fields of a Token, which become a record when it is flushed."""
-    clock_ns, buffer, are_known = recorder.clock_ns, recorder.buffer, recorder.names.issuperset
-    append = buffer.append
-    room = recorder.policy.flush_at - 1
+    clock_ns, are_known = recorder.clock_ns, recorder.names.issuperset
+    turn, lanes, buffer = recorder.turn, recorder.lanes, recorder.outlet.buffer
+    entries, append = buffer.entries, buffer.entries.append
+    room = recorder.outlet.policy.flush_at - 1
 
     def token(
         text: str | int | bytes,
@@ -116,15 +116,15 @@ def buffered_way(recorder: "Recorder") -> TokenFunction:
         info: Mapping[str, Any] | None = None,
     ) -> None:
         if (
-            get_ident() != recorder.gate
+            get_ident() != turn.gate
             or text.__class__ is not str
             or len(text) > _LARGE_TEXT
             or info is not None
             or (z is not None and not (z.__class__ is float and 0.0 <= z <= 1.0))
             or (tier is not None and not (tier.__class__ is int and -_WHOLE < tier < _WHOLE))
-            or (phase is not None and phase is not recorder.phase and (phase.__class__ is not str or phase != recorder.phase))
+            or (phase is not None and phase is not buffer.phase and (phase.__class__ is not str or phase != buffer.phase))
             or (source is not None and not (source.__class__ is str and len(source) <= _LARGE_TEXT))
-            or len(buffer) > room
+            or len(entries) > room
         ):
             return _long_way(recorder, text, z, phase, tier, source, meta, info)
         if meta is not None:
@@ -142,11 +142,11 @@ def buffered_way(recorder: "Recorder") -> TokenFunction:
                 elif kind is bool or value is None or (kind is float and value - value == 0.0):
                     continue
                 return _long_way(recorder, text, z, phase, tier, source, meta, info)
-        append((0, clock_ns() // 1000, None, recorder.top, None, None, text, z, phase, tier, source, meta))
-        if len(buffer) > room:
+        append((0, clock_ns() // 1000, None, lanes.top, None, None, text, z, phase, tier, source, meta))
+        if len(entries) > room:
             recorder.flush_full_buffer()
-            if recorder.gate:
-                recorder.gate = SAMPLE_NEXT
+            if turn.gate:
+                turn.gate = SAMPLE_NEXT
         return None
 
     return token
@@ -170,12 +170,13 @@ def _learn(names: set[str], meta: object) -> None:
 def _long_way(recorder: "Recorder", text: str | int | bytes, *fields: Any) -> None:
     """A token with everything checked; or, where a sample is due, the short way, measured."""
     z, phase, tier, source, meta, info = fields
-    if recorder.gate == SAMPLE_NEXT and text.__class__ is str and info is None and recorder.reopen_gate():
-        recorder.sampling, stalls, began = 0, recorder.stalls, recorder.timer_ns()
+    cost, buffers = recorder.cost, recorder.outlet.buffers
+    if recorder.turn.gate == SAMPLE_NEXT and text.__class__ is str and info is None and recorder.reopen_gate():
+        cost.sampling, stalls, began = 0, cost.stalls, cost.timer_ns()
         recorder.token(text, z=z, phase=phase, tier=tier, source=source, meta=meta, info=info)
-        recorder.take_sample(recorder.timer_ns() - began, stalls)
+        cost.take_sample(cost.timer_ns() - began, stalls, is_flush=not buffers)
     else:
-        if recorder.sampling is not None and recorder.is_owner():
-            recorder.sampling = None  # this one was to be measured, and is none of the short way
+        if cost.sampling is not None and recorder.lanes.is_owner():
+            cost.sampling = None  # this one was to be measured, and is none of the short way
         _learn(recorder.names, meta)
-        recorder.record(token_record(text, z, phase, tier, source, meta, info, snapshot=recorder.buffers))
+        recorder.record(token_record(text, z, phase, tier, source, meta, info, snapshot=buffers))

@@ -9,7 +9,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from holdfast import codec
-from holdfast.errors import DiskFull, HoldfastError, SessionClosed, SessionNotFound, WriteFailed
+from holdfast.errors import DiskFull, HoldfastError, SessionClosed, SessionNotFound, StorageError, WriteFailed
 from holdfast.reading.catalog import MANIFEST_NAME, Manifest, config_of
 from holdfast.reading.locate import located
 from holdfast.recording.policy import SavePolicy
@@ -207,7 +207,7 @@ class Attempt:
         """The run has let go of its log."""
         _open_attempts.discard(self)
         try:
-            if self._recorder.has_begun and not self._is_moving:
+            if self._recorder.outlet.has_begun and not self._is_moving:
                 self._write_manifest(record.status, record.reason)
             self._folder.remove_if_empty()
         finally:
@@ -220,36 +220,36 @@ class Attempt:
         kill before that leaves something to sweep, and one behind it something to name. What fails before that can be tried
         again; behind it nothing more is recorded, and the next attempt goes on in the new session.
         """
-        recorder, old = self._recorder, self._folder
-        recorder.flush_buffer()
-        new, n = fork.free_folder(old), recorder.log.n
+        outlet, old = self._recorder.outlet, self._folder
+        outlet.flush()
+        new, n = fork.free_folder(old), outlet.log.n
         with write_errors(old.path), located(self._files, old.log):
             stored = self._put_fork_together(new, records)
-        closed = Closed(status="forked", reason="the program did not repeat itself", to=new.name, ts=recorder.now())
+        closed = Closed(status="forked", reason="the program did not repeat itself", to=new.name, ts=outlet.now())
         self._is_moving = True
         try:
             with write_errors(new.path), located(self._files, new.log):
-                recorder.log.append_batch([closed])
-                recorder.log.sync(closed.ts)
+                outlet.log.append_batch([closed])
+                outlet.log.sync(closed.ts)
                 fork.complete(new)
                 self._tell_of_fork(old)
                 self._move_to(new, stored)
         except DiskFull as error:
-            if recorder.log.settle()[0] == n:
+            if outlet.log.settle()[0] == n:
                 self._is_moving = False
                 raise
             failed = WriteFailed(error.path, error.reason)  # space alone does not mend this
-            recorder.fail(failed)
+            outlet.fail(failed)
             raise failed from error
         except BaseException as error:
             interrupted = WriteFailed(new.path, "the way into this fork was interrupted")
-            recorder.fail(error if isinstance(error, HoldfastError) else interrupted)
+            outlet.fail(error if isinstance(error, HoldfastError) else interrupted)
             raise
         self._is_moving = False
 
     def _put_fork_together(self, new: SessionFolder, records: list[Record]) -> int:
         """Everything of a fork but its name. Returns the number of the last checkpoint that was stored."""
-        recorder, old = self._recorder, self._folder
+        now, old = self._recorder.outlet.now, self._folder
         reader = LogReader(self._files, old.log, host.boot_id())
         half = fork.half_of(new)
         fork.remove(self._files, half.path)  # of a try that failed
@@ -258,11 +258,11 @@ class Attempt:
         first = self._new_log(half, past, find_resume_point(reader, lambda _: None).chain)
         begun = [self._resumed(past.attempts + 1), *records]
         for record in begun:
-            record.ts = recorder.now()
+            record.ts = now()
         try:
             first.append_batch(begun)
             reason = f"forked from {old.name!r}: the program did not repeat itself"
-            first.close(Closed(status="interrupted", reason=reason, ts=recorder.now()))
+            first.close(Closed(status="interrupted", reason=reason, ts=now()))
         finally:
             first.release()
         return max(last_number(reader), self._store.number)  # the last one may be stored, and not recorded yet
@@ -270,7 +270,7 @@ class Attempt:
     def _tell_of_fork(self, old: SessionFolder) -> None:
         try:
             rewrite_manifest(old)
-        except OSError as error:
+        except (StorageError, OSError) as error:
             self._notice_stale(old, error)
 
     def _move_to(self, new: SessionFolder, stored: int) -> None:
@@ -280,7 +280,7 @@ class Attempt:
             past = recover(self._files, new.log, host.boot_id())
             reader = LogReader(self._files, new.log, host.boot_id(), past)
             log = self._new_log(new, past, find_resume_point(reader, lambda _: None).chain)
-            self._recorder.continue_in(log)
+            self._recorder.outlet.continue_in(log)
         except BaseException:
             lock.release()
             raise
@@ -313,14 +313,15 @@ class Attempt:
     def _write_manifest(self, status: str, reason: str | None) -> None:
         """A cache: where it cannot be written the log still has everything."""
         opened = self._point.opened or self._opened
-        now = self._recorder.now()
+        outlet = self._recorder.outlet
+        now = outlet.now()
         manifest = Manifest(
             name=self._folder.name,
             status=status,
             reason=reason,
             attempts=self._number,
-            records=self._recorder.log.n,
-            bytes=self._recorder.log.bytes_appended + sum(extent.end for extent in self._past.extents),
+            records=outlet.log.n,
+            bytes=outlet.log.bytes_appended + sum(extent.end for extent in self._past.extents),
             created=opened.ts or now,
             updated=now,
             epoch=self._opened.epoch,
@@ -333,8 +334,9 @@ class Attempt:
         except OSError as error:
             self._notice_stale(self._folder, error)
 
-    def _notice_stale(self, folder: SessionFolder, error: OSError) -> None:
-        self._notice(f"{folder.path / MANIFEST_NAME}: {error.strerror}; it is only a cache, and can be rebuilt")
+    def _notice_stale(self, folder: SessionFolder, error: Exception) -> None:
+        reason = getattr(error, "strerror", None) or error
+        self._notice(f"{folder.path / MANIFEST_NAME}: {reason}; it is only a cache, and can be rebuilt")
 
 
 def _after_fork() -> None:

@@ -30,7 +30,7 @@ class Checkpointing:
 
     def take(self, at: str | None, name: str | None) -> None:
         """Take one now. at: key of the loop that it lies in, None outside."""
-        self._recorder.raise_stopped()
+        self._recorder.outlet.raise_stopped()
         self._recorder.flush_accepted()
         position = self._recorder.position
         stored = self.copy_state()
@@ -48,7 +48,7 @@ class Checkpointing:
         if not isinstance(error, DiskFull) or (record is not None and self.is_recorded(record)):
             return
         if self._releasing.remove_files(lambda store: store.take_back(stored)) and "folder" in stored:
-            self._recorder.file_bytes -= stored["size"]
+            self._recorder.outlet.counts.file_bytes -= stored["size"]
 
     def is_recorded(self, record: Checkpoint) -> bool:
         """Whether a record that was to be appended is in the log; what failed may have failed behind that."""
@@ -63,7 +63,7 @@ class Checkpointing:
         try:
             recorder.capture("state_dict")
             stored = self._parts.store.store(self._parts.tracked.copy_state)
-            recorder.file_bytes += stored["size"] if "folder" in stored else 0
+            recorder.outlet.counts.file_bytes += stored["size"] if "folder" in stored else 0
             return stored
         finally:
             recorder.capturing = 0  # first: an interrupt may come with the call
@@ -73,8 +73,8 @@ class Checkpointing:
     def record_of(self, stored: Mapping[str, Any], at: str | None, name: str | None, position: int) -> Checkpoint:
         """The record of a state that copy_state stored; `taken` is to be called when it is appended. position: n of the last
         record that was produced or matched before it."""
-        with self._recorder.lock:
-            behind = self._parts.expectations.behind(position) if self._recorder.matcher is not None else {}
+        with self._recorder.turn.lock:
+            behind = self._parts.expectations.behind(position) if self._recorder.matching.matcher is not None else {}
         self.newest = record = Checkpoint(
             position={"main": position},
             behind=behind,

@@ -30,7 +30,7 @@ class Closing:
     ) -> None:
         self._parts, self._program, self._restoring, self._differences = parts, program, restoring, differences
         self._preemption, self.flusher, self._go_on = preemption, flusher, go_on
-        self._recorder = parts.recorder
+        self._recorder, self._outlet = parts.recorder, parts.recorder.outlet
         self.is_closed = False
 
     def at_end_of_block(self, error: BaseException | None) -> None:
@@ -52,9 +52,9 @@ class Closing:
         """Close as finished (see Run.close)."""
         if self.is_closed or self._recorder.is_foreign():
             return
-        self._recorder.refuse_inside("run.close")
+        self._recorder.turn.refuse_inside("run.close")
         try:
-            if self._recorder.failure is None:
+            if self._outlet.failure is None:
                 self._recorder.flush_accepted()
                 self._go_on()
             if not self._has_only_looked():
@@ -77,15 +77,15 @@ class Closing:
         """Whether nothing came of this attempt: the program entered no loop or step, and ended before the place where the run
         is to go on, or without all that it has to repeat."""
         is_short = self._parts.expectations.remaining > 0 or self._restoring.at is not None
-        is_idle = self._parts.point.is_finished or not self._recorder.matched
-        return is_short and is_idle and not self._recorder.has_begun and not self._program.has_entered
+        is_idle = self._parts.point.is_finished or not self._recorder.matching.matched
+        return is_short and is_idle and not self._outlet.has_begun and not self._program.has_entered
 
     def _close(self, status: str, reason: str | None) -> None:
         if self.is_closed or self._recorder.is_foreign():
             return
         closed = SessionClosed(f"session {self._parts.name!r} is closed; open it again to record more")
         record = Closed(status="interrupted", reason="closing was interrupted")
-        was_finished = self._parts.point.is_finished and not self._recorder.has_begun and not self._parts.is_config_changed
+        was_finished = self._parts.point.is_finished and not self._outlet.has_begun and not self._parts.is_config_changed
         leaves_it = was_finished or self._has_only_looked()
         failed: HoldfastError | None = None
         self.is_closed = True
@@ -93,7 +93,7 @@ class Closing:
             self._preemption.release()
             if self.flusher is not None:
                 self.flusher.stop()
-            if status == "finished" and not leaves_it and self._recorder.log.n and self._recorder.failure is None:
+            if status == "finished" and not leaves_it and self._outlet.log.n and self._outlet.failure is None:
                 self._recorder.ensure_begun()
             self._recorder.close(Closed(status=status, reason=reason), closed)
             record = Closed(status=status, reason=reason)

@@ -5,7 +5,7 @@ from typing import Any
 
 from holdfast import codec
 from holdfast.errors import Diverged
-from holdfast.recording.recorder import Divergence
+from holdfast.recording.matching import Divergence
 from holdfast.records import Record, Superseded
 from holdfast.sessions.parts import Parts
 from holdfast.sessions.releasing import Releasing
@@ -33,12 +33,12 @@ class Differences:
         self._parts.notice(
             f"{where}: {difference.reason}: expected {expected}, found {found}; it is superseded, and the run goes on"
         )
-        append = self._appending(self._recorder.write_group)
+        append = self._appending(self._recorder.outlet.append_group)
         self._supersede(append, difference.lane, None, difference.reason, difference.expected, difference.found)
 
     def ended(self) -> None:
         """The program is at its end: what it did not repeat, if anything, counts as a difference."""
-        first = self._expectations.first_difference() if self._recorder.matcher is not None else None
+        first = self._expectations.first_difference() if self._recorder.matching.matcher is not None else None
         if first is None:
             return
         n, lane, expected = first
@@ -78,7 +78,7 @@ class Differences:
             append([Superseded(ranges=ranges, reason=reason, expected=_shown(expected), found=_shown(found))])
         self._expectations.drop(lane, top)
         if not self._expectations.remaining:
-            self._recorder.drop_matcher()
+            self._recorder.matching.drop()
 
 
 def _brief(value: Any) -> str:

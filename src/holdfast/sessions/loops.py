@@ -59,8 +59,8 @@ class Loops:
         """The program goes on behind a loop that it left, if it left one."""
         if self._recorder.before_next is None:
             return
-        if not self._recorder.top:
-            self._recorder.go_to(top=True)
+        if not self._recorder.lanes.top:
+            self._recorder.lanes.go_to(top=True)
         record = self._left[0] if self._left else None
         if record is not None and not self._checkpoints.is_recorded(record):  # it is after an interrupt behind its append
             self._recorder.append_group(self._left)
@@ -75,7 +75,7 @@ class Loops:
             self._checkpoints.taken()
 
     def _steps(self, key: str, n: int | None, every: int | None, seconds: float | None) -> Iterator[int]:
-        self._recorder.raise_stopped()
+        self._recorder.outlet.raise_stopped()
         self.go_on()
         start = self._enter(key, n)
         if start is None:
@@ -87,12 +87,12 @@ class Loops:
             while n is None or step < n:
                 self.step = step
                 self._program.enter(f"{key}:{step}")
-                self._recorder.go_to(top=False)
+                self._recorder.lanes.go_to(top=False)
                 yield step
                 step += 1
                 self._program.loops[key] = Loop(key=key, next=step, length=n)
                 if is_by_policy:
-                    seconds = self._recorder.policy.checkpoint  # asked anew: set_interval may have changed it
+                    seconds = self._recorder.outlet.policy.checkpoint  # asked anew: set_interval may have changed it
                 self._boundary(key, is_due=bool(every) and step % (every or 1) == 0, seconds=seconds, is_last=step == n)
             is_left = False
         finally:
@@ -101,7 +101,7 @@ class Loops:
             if is_left:
                 self._leave(key)
             else:
-                self._recorder.go_to(top=True)
+                self._recorder.lanes.go_to(top=True)
 
     def _enter(self, key: str, n: int | None) -> int | None:
         """The step to begin with, None where the loop was left for good; restores everything tracked where the last checkpoint
@@ -123,7 +123,7 @@ class Loops:
             return None
         if saved is None or (saved.length is None or (n is not None and n > saved.length)):
             self._program.loops[key] = Loop(key=key, next=start, length=n)
-        if saved is not None and saved.length != n and self._recorder.matcher is not None:
+        if saved is not None and saved.length != n and self._recorder.matching.matcher is not None:
             # What came behind the loop's old end comes again, behind the new one; where that was reached, this is all of it.
             lane, top = (None, None) if saved.next == saved.length else ("", True)
             self._differences.take_back(lane, top, "the loop was extended")
@@ -150,7 +150,10 @@ class Loops:
         names, self._checkpoints.asked = self._checkpoints.asked, []
         self._recorder.set_before_next(self.go_on)
         is_ending = (
-            self._is_closed() or self._preemption.requested or not self._recorder.is_owner() or self._recorder.is_foreign()
+            self._is_closed()
+            or self._preemption.requested
+            or not self._recorder.lanes.is_owner()
+            or self._recorder.is_foreign()
         )
         if (loop := self._program.loops.get(key)) is None or is_ending:
             return

@@ -31,7 +31,7 @@ class Releasing:
             recorder.flush("synced")  # else a power loss could bring back a checkpoint without its files
             folders = deletable_folders(gone, self._kept)
             if self.remove_files(lambda store: store.remove(folders)):
-                recorder.file_bytes -= bytes_in(folders, gone)
+                recorder.outlet.counts.file_bytes -= bytes_in(folders, gone)
 
     def look_again(self) -> None:
         """Some of the checkpoints may be dead now."""
@@ -48,5 +48,5 @@ class Releasing:
             self._parts.notice(f"files of a released checkpoint could not be removed: {error}; the next attempt tries again")
             return False
         finally:
-            recorder.spend(began)
+            recorder.cost.spend(began)
         return True

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from holdfast.errors import HoldfastError
-from holdfast.recording.recorder import Divergence
+from holdfast.recording.matching import Divergence
 from holdfast.records import (
     CANONICAL_KINDS,
     UNREADABLE,

@@ -14,7 +14,10 @@ from holdfast.recording import fields
 from holdfast.recording.face import Face
 from holdfast.recording.flusher import Flusher
 from holdfast.recording.health import Health, health_of
-from holdfast.recording.recorder import Divergence, Lane, Recorder, Watermarks, current_lane
+from holdfast.recording.lanes import Lane, current_lane
+from holdfast.recording.matching import Divergence
+from holdfast.recording.outlet import Watermarks
+from holdfast.recording.recorder import Recorder
 from holdfast.sessions.checkpointing import Checkpointing
 from holdfast.sessions.checkpoints import CheckpointStore
 from holdfast.sessions.closing import Closing
@@ -43,7 +46,7 @@ class Run(Face):
         self.notices = parts.notices
         self.finished = parts.point.is_finished
         self.replay_total = parts.expectations.rerun
-        saved, settings, policy = parts.point.checkpoint, parts.settings, parts.recorder.policy
+        saved, settings, policy = parts.point.checkpoint, parts.settings, parts.recorder.outlet.policy
         restoring = self._restoring = Restoring(parts)
         if saved is not None and isinstance(saved.metrics, dict):
             self._latest_metrics.update({key: codec.decode(value) for key, value in saved.metrics.items()})
@@ -61,7 +64,7 @@ class Run(Face):
         self._steps = Steps(parts, program, checkpoints, restoring, preemption, loops.go_on)
         self._closing = Closing(parts, program, restoring, differences, preemption, flusher, loops.go_on)
         opening_ns = perf_counter_ns() - parts.began_ns
-        parts.recorder.spent_ns += opening_ns
+        parts.recorder.cost.spent_ns += opening_ns
         self._began_ns = parts.recorder.timer_ns() - opening_ns
 
     # What it is -----------------------------------------------------------------------------------------------------
@@ -103,7 +106,7 @@ class Run(Face):
 
     def watermarks(self) -> Watermarks:
         """Record numbers up to which everything is accepted, flushed and synced."""
-        return self._recorder.watermarks
+        return self._recorder.outlet.watermarks
 
     def health(self) -> Health:
         """What saving costs, and what a kill would lose now."""
@@ -127,7 +130,7 @@ class Run(Face):
         record or end of a step on."""
         given = {"tokens": tokens, "emissions": emissions, "checkpoint": checkpoint}
         changed = {key: value for key, value in given.items() if value is not None}
-        policy = msgspec.structs.replace(self._recorder.policy, **changed)
+        policy = msgspec.structs.replace(self._recorder.outlet.policy, **changed)
         self._recorder.change_policy(policy)
         self.token = self._recorder.token
 
@@ -172,9 +175,9 @@ class Run(Face):
         shown = fields.text_value(name, "lane")[0]
         if not shown:
             raise UsageError("lane(''): a lane has a name. Nothing was recorded; give it one")
-        if self._recorder.is_owner():
+        if self._recorder.lanes.is_owner():
             self._loops.go_on()
-        return _Lane(Lane(shown, self._recorder.top), self._recorder)
+        return _Lane(Lane(shown, self._recorder.lanes.top), self._recorder)
 
     # Checkpoints ------------------------------------------------------------------------------------------------------
 
@@ -185,7 +188,7 @@ class Run(Face):
         as code outside runs again.
         """
         self._need_program_thread("checkpoint")
-        self._recorder.raise_stopped()
+        self._recorder.outlet.raise_stopped()
         name = fields.text_value(name, "checkpoint.name")[0] if name is not None else None
         if self._program.place:
             self._checkpoints.asked.append(name or "")
@@ -194,7 +197,7 @@ class Run(Face):
             self._checkpoints.take(None, name)
 
     def _need_program_thread(self, what: str) -> None:
-        if not self._recorder.is_owner():
+        if not self._recorder.lanes.is_owner():
             raise UsageError(
                 f"run.{what} belongs to the thread that opened the session, outside its lanes. Nothing was changed; call it "
                 "there (records may come from any thread)"

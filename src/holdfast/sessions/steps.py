@@ -57,22 +57,22 @@ class Steps:
         key = self._program.next_step(name)
         if not outside and (recorded := self._recorded(key)) is not None:
             return codec.decode(recorded.get("result"))
-        self._recorder.raise_stopped()
+        self._recorder.outlet.raise_stopped()
         self._program.enter(key)
         is_recorded = False
         try:
             if outside:
                 returned = fn(*args, **kwargs)
             else:
-                self._recorder.go_to(top=False)
+                self._recorder.lanes.go_to(top=False)
                 returned = fn(*args, **kwargs)
-                self._recorder.go_to(top=True)
+                self._recorder.lanes.go_to(top=True)
             records = _records_of(name, key, returned)
             self._record(records, key, outside)
             is_recorded = True
         finally:
             self._program.leave(outside)
-            self._recorder.top = not outside
+            self._recorder.lanes.top = not outside
             if not is_recorded:
                 self._program.take_back_step(key, name)
         if not outside:
@@ -84,21 +84,21 @@ class Steps:
     def once(self, key: str, fn: Callable[[], Any]) -> Any:
         """The recorded value of fn() (see Run.once)."""
         key = fields.text_value(key, "once.key")[0]
-        if self._recorder.is_owner():
+        if self._recorder.lanes.is_owner():
             self._go_on()
-        lane, top = self._recorder.place()
+        lane, top = self._recorder.lanes.place()
         expected = self._expected(lane, top)
         if expected is not None and expected[1]["kind"] == "once" and expected[1]["key"] == key:
             tree = expected[1].get("value")
         else:
-            self._recorder.raise_stopped()
+            self._recorder.outlet.raise_stopped()
             tree = codec.snapshot(fn(), f"once[{key!r}]")
         self._recorder.record(Once(key=key, value=tree))
         return codec.decode(tree)
 
     def _record(self, records: list[Any], key: str, outside: str) -> None:
         """The result of a step, and a checkpoint where there is no loop or step around it."""
-        self._recorder.raise_stopped()  # in a child that was forked in the step
+        self._recorder.outlet.raise_stopped()  # in a child that was forked in the step
         if not outside and self._restoring.at is None:
             checkpoints = self._checkpoints
             names, checkpoints.asked = checkpoints.asked or [""], []
@@ -115,7 +115,7 @@ class Steps:
         # to come back.
         for record in records:
             self._recorder.record(record)
-        if outside and self._recorder.policy.save_mode == "batch":
+        if outside and self._recorder.outlet.policy.save_mode == "batch":
             self._recorder.flush()
 
     def _recorded(self, key: str) -> dict[str, Any] | None:
@@ -139,8 +139,8 @@ class Steps:
 
     def _expected(self, lane: str, top: bool) -> tuple[int, dict[str, Any]] | None:
         """The record that a stream has to repeat next, or None. Locked, as other threads match theirs meanwhile."""
-        with self._recorder.lock:
-            return self._expectations.peek(lane, top) if self._recorder.matcher is not None else None
+        with self._recorder.turn.lock:
+            return self._expectations.peek(lane, top) if self._recorder.matching.matcher is not None else None
 
 
 def _records_of(name: str, key: str, returned: Any) -> list[Any]:
