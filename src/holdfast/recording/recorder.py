@@ -119,6 +119,7 @@ class Recorder:
         with turn.lock:
             if turn.busy == get_ident():  # a signal handler, in the middle of another record: this one goes right behind that
                 turn.deferred.extend(records)
+                turn.gate = 0  # so that nothing overtakes it on the short way
                 return
             fresh = turn.alone(lambda: self._take(records, followers))
         self._sync_if_power()
@@ -164,12 +165,15 @@ class Recorder:
                 f"what a signal handler recorded while the session closed is not there ({len(deferred)} of its records)"
             )
             deferred.clear()
+        if not deferred:
+            return
         while deferred:
             try:
                 self._take(deferred[:1], None)
             except InvalidValue as error:  # who made it is gone
                 self._notice(f"a record of a signal handler was refused: {error}")
             del deferred[0]
+        self.open_gate()
 
     @property
     def position(self) -> int:
@@ -293,7 +297,7 @@ class Recorder:
         is_plain = self.matching.matcher is None and self.bus.is_empty and not lanes.entered and not self.capturing
         is_going = outlet.has_begun and outlet.failure is None and outlet.ended is None and self.before_next is None
         # Straight to the log goes only what needs no sync, and what no thread can come between.
-        is_safe = outlet.buffers or (_HAS_GIL and not self._is_power)
+        is_safe = (outlet.buffers or (_HAS_GIL and not self._is_power)) and not self.turn.deferred
         self.turn.gate = lanes.owner if is_plain and is_going and is_safe else 0
 
     def reopen_gate(self) -> bool:
