@@ -243,7 +243,7 @@ class _Items:
             if place >= first:
                 yield fields
             place += 1
-        raise Corrupted(reader.folder, 0, f"{place} items are in the log, and one more was recorded")
+        raise Corrupted(reader.folder, 0, f"it holds {place} of the items, and more were recorded")
 
     def _look(self) -> None:
         """Find the `superseded` records that were appended, and forget the marks behind the records they take back."""
