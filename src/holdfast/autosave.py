@@ -5,48 +5,49 @@ from types import TracebackType
 from typing import Any, Self
 
 from holdfast.engines.kira import Kira
+from holdfast.errors import InvalidSetting
+from holdfast.sessions import options as settings
 from holdfast.sessions.opening import start
-from holdfast.workflows.past import Logged
 from holdfast.workflows.saving import Saving
 
 
 class KiraEngine(Kira):
     """KIRA in a session: everything it does is recorded as it happens, from the opening to `close`.
 
-    `run` is the session. `tokens_emitted` and `emissions` are lazy sequences over its log: they are as long as the session,
-    take no memory, and can be appended to and assigned to, which is recorded too. options: see holdfast.session; what that
-    raises is raised here, and the workspace is as it was.
+    `run` is the session. `tokens_emitted` and `emissions` are lazy sequences over its log: they hold all that the engine
+    emitted since it began, or was reset, in little memory, and can be appended to and assigned to, which is recorded too.
+    options: see holdfast.session; what that raises is raised here, and the workspace is as it was.
     """
 
     def __init__(self, session: str | None = None, *, seed: int = 0, k_threshold: int = 7, **options: Any) -> None:
         super().__init__(seed=seed, k_threshold=k_threshold)
         saving = self._saving = Saving(self)
-        track = {"kira": saving, **(options.pop("track", None) or {})}
-        config = {"seed": seed, "k_threshold": k_threshold, **(options.pop("config", None) or {})}
+        track = _joined("track", {"kira": saving}, options)
+        config = _joined("config", {"seed": seed, "k_threshold": k_threshold}, options)
         self.run = start(session, track=track, config=config, **options)
         saving.attach(self.run)
 
     @property
     def tokens_emitted(self) -> Sequence[str]:
-        """Every token of the session, as plain text."""
+        """Every token, as plain text. Assigning any list of tokens records a copy of it."""
         return super().tokens_emitted
 
     @tokens_emitted.setter
     def tokens_emitted(self, items: Sequence[str]) -> None:
-        if isinstance(items, Logged):
-            self._tokens = items
+        if items is self._saving.tokens:
+            self._tokens = self._saving.tokens
         else:
             self._saving.tokens.assign(items)
 
     @property
     def emissions(self) -> Sequence[dict[str, Any]]:
-        """Every emission of the session (text, z, phase, tokens, quality)."""
+        """Every emission (text, z, phase, tokens, quality); the same holds as for tokens_emitted."""
         return super().emissions
 
     @emissions.setter
     def emissions(self, items: Sequence[dict[str, Any]]) -> None:
-        if isinstance(items, Logged):
-            self._emissions = items
+        if items is self._saving.emissions:
+            self._emissions = self._saving.emissions
         else:
             self._saving.emissions.assign(items)
 
@@ -59,3 +60,15 @@ class KiraEngine(Kira):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.run.__exit__(kind, error, trace)
+
+
+def _joined(name: str, own: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The engine's own entries of an option, which is taken out of the options, with those that were given."""
+    given = settings.mapping(name, options.pop(name, None))
+    for key in own:
+        if key in given:
+            what = (
+                "the engine's state is tracked under that name" if name == "track" else f"it is KiraEngine's own: give {key}="
+            )
+            raise InvalidSetting(f"{name}={{{key!r}: …}}: {what}. Nothing was created; leave it out of {name}=")
+    return {**own, **given}

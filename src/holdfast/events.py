@@ -35,7 +35,7 @@ class Listener(Protocol):
         tier: Sequence[int],
         source: Sequence[str],
     ) -> None:
-        """A batch of tokens was made. Each column has a value for every token."""
+        """Tokens were made, which do not count as emitted. Each column has a value for every token."""
         ...
 
     def emission(

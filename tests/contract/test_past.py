@@ -1,5 +1,7 @@
 """workflows/past.py: sequences over the log."""
 
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -8,17 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import holdfast
-from holdfast import KiraEngine, NoSession, UsageError, Workspace
+from holdfast import InvalidSetting, InvalidValue, KiraEngine, NoSession, UsageError, Workspace
 from holdfast.engines.kira import Kira
+from holdfast.engines.kira.fields import a_text
+from holdfast.storage.reader import LogReader
 from holdfast.workflows.past import Logged, text_of
 from tests.helpers.programs import Fuse, Tick, assert_goes_on_equal, kill, never, result_of
 
 
 def logged(run: holdfast.Run | None = None, *, recent: int = 4) -> Logged[str]:
     items: Logged[str] = Logged(
-        belongs=lambda fields: fields["kind"] == "token" and fields.get("source") is not None,
+        kind="token",
+        belongs=lambda fields: fields.get("source") is not None,
         item_of=text_of,
         record=lambda run, text: run.token(text, source="a"),
+        checked=a_text,
         recent=recent,
     )
     items.run = run
@@ -163,3 +169,221 @@ def test_a_reset_clears_a_past_that_a_session_holds_as_it_clears_any(tmp_path: P
             one.emit_token()
             assert len(one.tokens_emitted) == 1
         assert engine.tokens_emitted[0] == plain.tokens_emitted[0]
+
+
+def test_it_is_gone_over_as_it_is_at_the_beginning(tmp_path: Path) -> None:
+    with KiraEngine("s", root=tmp_path, seed=1) as engine:
+        made, seen = [engine.emit_token() for _ in range(300)], []
+        for token in engine.tokens_emitted:
+            seen.append(token)
+            engine.emit_token()
+        assert seen == made
+        begun = iter(engine.tokens_emitted)
+        engine.tokens_emitted = ["Φ+|NP0|t4"]
+        assert list(islice(begun, 300)) == made
+
+
+def test_it_is_gone_over_backwards_and_searched_without_asking_for_each_item(tmp_path: Path) -> None:
+    with holdfast.session("s", root=tmp_path) as run:
+        items, plain = logged(run), [f"t{number % 1000}" for number in range(1_300)]
+        items.extend(plain)
+        assert list(reversed(items)) == plain[::-1]
+        assert items == plain
+        assert items != plain[1:]
+        assert items != [*plain[:-1], "other"]
+        assert (items.index("t7"), items.index("t7", 8), items.index("t999", -301)) == (7, 1007, 999)
+        for wanted in (("t7", 8, 1007), ("other",)):
+            with pytest.raises(ValueError, match="none of the items"):
+                items.index(*wanted)
+
+
+@pytest.mark.parametrize("policy", ["fork", "supersede"])
+def test_after_a_difference_older_items_are_those_of_the_log_that_goes_on(tmp_path: Path, policy: Any) -> None:
+    def program(tick: Tick, *, is_changed: bool) -> bool:
+        made = []
+        with KiraEngine("run", root=tmp_path, seed=3, on_divergence=policy) as engine:
+            for step in engine.run.loop(6, checkpoint_every=3):
+                for _ in range(300):
+                    made.append((len(engine.tokens_emitted), engine.emit_token()))
+                engine.tokens_emitted[0], engine.tokens_emitted[len(engine.tokens_emitted) - 70]
+                if is_changed and step == 3:
+                    engine.move_to(0.99)
+                if step == 5:
+                    tick()
+            return [engine.tokens_emitted[place] for place, _ in made] == [token for _, token in made]
+
+    kill(lambda: program(Fuse(1), is_changed=False))
+    assert result_of(lambda: program(never, is_changed=True))
+
+
+def test_records_of_the_programs_own_are_none_of_the_engines_past(tmp_path: Path) -> None:
+    with KiraEngine("s", root=tmp_path, seed=1) as engine:
+        engine.run.token("mine", source="emit_token", meta={"a": 1})
+        engine.run.emission("Mine.", meta={"past": "mine"})
+        tokens = [engine.emit_token(source="my own") for _ in range(100)]
+        texts = [engine.cmd_emit(["lens"])["emission"]["text"] for _ in range(20)]
+        assert engine.tokens_emitted[:100] == tokens
+        assert [emission["text"] for emission in engine.emissions] == texts
+
+
+LINES = (
+    *("/evolve 0.9", "/emit", "/spin", "/ucf:spinner step", "/ucf:spinner run steps=5", "/ucf:spinner tokens"),
+    *("/tokens 1000", "/reset", "/tokens 3", "the lens and the pattern", "/state", "/hit_it", "/export", "/tokens 500"),
+)
+
+
+def test_an_engine_in_a_session_answers_as_one_without(tmp_path: Path) -> None:
+    plain = Kira(seed=4)
+    with KiraEngine("s", root=tmp_path, seed=4) as engine:
+        for one in (plain, engine):
+            for _ in range(150):
+                one.emit_token(source="mine")
+        for line in LINES:
+            answers = [one.execute(line) for one in (plain, engine)]
+            for answer in answers:
+                answer["result"].pop("status", None), answer["result"].pop("message", None)
+            assert answers[0] == answers[1], line
+        assert engine.tokens_emitted == list(plain.tokens_emitted)
+        assert engine.emissions == list(plain.emissions)
+
+
+@pytest.mark.parametrize("save_mode", ["continuous", "batch"])
+def test_reading_records_nothing(tmp_path: Path, save_mode: Any) -> None:
+    with KiraEngine("s", root=tmp_path, seed=1, save_mode=save_mode) as engine:
+        made = [engine.emit_token() for _ in range(130)]
+        for place in range(30):
+            before = engine.run.watermarks().accepted
+            assert engine.tokens_emitted[place] == made[place]
+            assert engine.run.watermarks().accepted == before
+            engine.run.metric(loss=0.5)
+
+
+def test_older_items_can_be_read_after_the_end(tmp_path: Path) -> None:
+    with KiraEngine("s", root=tmp_path, seed=1, save_mode="batch") as engine:
+        made = [engine.emit_token() for _ in range(130)]
+    assert list(engine.tokens_emitted) == made
+    with pytest.raises(holdfast.SessionClosed):
+        engine.tokens_emitted = ["Φ+|NP0|t4"]
+    assert engine.tokens_emitted[0] == made[0]
+
+
+def test_an_older_item_costs_what_is_read_and_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def counted(reader: LogReader, first: int = 1, last: int | None = None) -> Iterator[tuple[int, bytes]]:
+        for n, line in original(reader, first, last):
+            read.append(n)
+            yield n, line
+
+    original = LogReader.read
+    monkeypatch.setattr(LogReader, "read", counted)
+    with KiraEngine("s", root=tmp_path, seed=1) as engine:
+        made = []
+        for _ in range(5_000):
+            made.append(engine.emit_token())
+            engine.run.token("not the engine's")
+        assert engine.tokens_emitted[4_000] == made[4_000]
+        assert len(read) <= 10_010 + 8_010
+        for place in (0, 10, 4_000, 300, 1_000, 3_999):
+            read.clear()
+            assert engine.tokens_emitted[place] == made[place]
+            assert len(read) <= 520
+        made += [engine.emit_token() for _ in range(100)]
+        read.clear()
+        assert engine.tokens_emitted[5] == made[5]
+        assert len(read) <= 620
+
+
+SURROGATE = "\ud800x"
+
+
+def test_an_item_is_the_same_whether_recent_or_old(tmp_path: Path) -> None:
+    def added(engine: Any, *, is_old: bool) -> list[Any]:
+        engine.tokens_emitted = [SURROGATE, "Φ"]
+        engine.tokens_emitted.append("added")
+        engine.emissions = [{"text": SURROGATE, "tokens": [SURROGATE]}]
+        engine.emissions.append({"text": "b", "z": 1, "phase": "TRUE", "quality": 2, "tokens": ("Φ",)})
+        for _ in range(70 if is_old else 0):
+            engine.emit_token()
+            engine.cmd_emit(["lens"])
+        return [*engine.tokens_emitted[:3], *engine.emissions[:2]]
+
+    with KiraEngine("recent", root=tmp_path) as engine:
+        recent = added(engine, is_old=False)
+    with KiraEngine("old", root=tmp_path) as engine:
+        old = added(engine, is_old=True)
+    unknown = {"z": None, "phase": None, "quality": None}
+    assert recent == old
+    assert recent[:4] == [SURROGATE, "Φ", "added", {"text": SURROGATE, "tokens": [SURROGATE], **unknown}]
+    assert recent[4] == {"text": "b", "z": 1.0, "phase": "TRUE", "quality": 2.0, "tokens": ["Φ"]}
+
+
+def test_nothing_is_recorded_or_cleared_where_one_of_the_items_is_wrong(tmp_path: Path) -> None:
+    with KiraEngine("s", root=tmp_path) as engine:
+        past: Any = engine
+        token = engine.emit_token()
+        engine.emissions = [{"text": "Lens."}]
+        before = engine.run.watermarks().accepted
+        for wrong in ("b", b"b", None, 5):
+            for put in (past.tokens_emitted.append, lambda item: setattr(past, "tokens_emitted", ["a", item])):
+                if wrong != "b":
+                    with pytest.raises(InvalidValue, match=r"token\[1\]: a text belongs here"):
+                        put(wrong)
+        for items in ("text", b"bytes", {"a": 1}):
+            with pytest.raises(InvalidValue, match="a list of them belongs here"):
+                past.tokens_emitted = items
+        for emission in ({}, {"text": 5}, {"text": "a", "mine": 1}, {"text": "a", "z": 2.0}, "a"):
+            for put in (past.emissions.append, lambda item: setattr(past, "emissions", [{"text": "a"}, item])):
+                with pytest.raises(InvalidValue, match=r"emission\[1\]"):
+                    put(emission)
+        assert engine.run.watermarks().accepted == before
+        assert list(engine.tokens_emitted) == [token]
+        assert [emission["text"] for emission in engine.emissions] == ["Lens."]
+
+
+def test_emissions_are_handed_out_as_copies(tmp_path: Path) -> None:
+    with KiraEngine("s", root=tmp_path) as engine:
+        given: dict[str, Any] = {"text": "a", "tokens": ["Φ"]}
+        engine.emissions = [given]
+        state = engine._saving.emissions.state_dict()
+        for emission in (given, engine.emissions[0], next(iter(engine.emissions)), engine.emissions[:1][0], state["recent"][0]):
+            emission["text"] = "changed"
+            emission["tokens"].append("changed")
+        assert (engine.emissions[0]["text"], engine.emissions[0]["tokens"]) == ("a", ["Φ"])
+
+
+def test_the_past_of_another_session_is_copied(tmp_path: Path) -> None:
+    with KiraEngine("a", root=tmp_path, seed=1) as engine, KiraEngine("b", root=tmp_path, seed=2) as other:
+        made = [other.emit_token() for _ in range(100)]
+        engine.tokens_emitted = other.tokens_emitted
+        engine.emit_token()
+        assert (len(engine.tokens_emitted), len(other.tokens_emitted)) == (101, 100)
+        assert engine.tokens_emitted[:100] == made
+        own = engine.tokens_emitted
+        engine.tokens_emitted = own
+        assert engine.tokens_emitted is own
+        assert len(own) == 101
+
+
+def test_the_state_of_an_engine_in_a_session_can_be_taken_by_one_without(tmp_path: Path) -> None:
+    with KiraEngine("s", root=tmp_path) as engine:
+        for _ in range(30):
+            engine.emit_token()
+        plain = Kira()
+        plain.load_state_dict(engine.state_dict())
+    assert plain.execute("/tokens 5")["result"]["total_emitted"] == 30
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"track": {"kira": Kira()}}, "tracked under that name"),
+        ({"config": {"seed": 3}}, "give seed="),
+        ({"config": {"k_threshold": 3}}, "give k_threshold="),
+        ({"config": 5}, "must be a mapping"),
+    ],
+)
+def test_what_is_the_engines_own_cannot_be_given_as_an_option(tmp_path: Path, options: Any, why: str) -> None:
+    with pytest.raises(InvalidSetting, match=f"{why}.*Nothing was created"):
+        KiraEngine("s", root=tmp_path, **options)
+    assert list(tmp_path.iterdir()) == []

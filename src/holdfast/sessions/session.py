@@ -224,6 +224,11 @@ class Run(Face):
         """A reader of what is flushed of this session's log."""
         return LogReader(self._files, self._parts.folder.log, boot_id())
 
+    def flush_accepted(self) -> None:
+        """Have `reader` find everything accepted, as `flush` does, but append nothing else. At the end of a session it does."""
+        if not self.is_closed:
+            self._recorder.flush_accepted()
+
     def diverged(self, difference: Divergence) -> None:
         """The program did not repeat itself. Called by the recorder, before anything is written."""
         self._differences.found(difference)

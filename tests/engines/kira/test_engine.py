@@ -239,6 +239,43 @@ def test_a_list_can_be_put_in_place_of_a_history() -> None:
     assert list(engine.tokens_emitted) == ["Φ+|NP0|t4", token]
 
 
+def test_an_emission_that_is_assigned_has_a_text_and_only_what_an_emission_has() -> None:
+    engine = Kira()
+    given = {"text": "Lens.", "z": 1, "tokens": ["Φ+|NP0|t4"]}
+    engine.emissions = [given]
+    kept = {"text": "Lens.", "z": 1.0, "phase": None, "tokens": ["Φ+|NP0|t4"], "quality": None}
+    given["tokens"] = "changed"
+    assert list(engine.emissions) == [kept]
+    restored = Kira()
+    restored.load_state_dict(engine.state_dict())
+    assert list(restored.emissions) == [kept]
+    for wrong, field in (
+        ({}, "text"),
+        ({"text": 5}, "text"),
+        ({"text": "a", "mine": 1}, "mine"),
+        ({"text": "a", "z": 1.5}, "z"),
+        ({"text": "a", "quality": 10**400}, "quality"),
+        ({"text": "a", "quality": float("nan")}, "quality"),
+        ({"text": "a", "tokens": [1]}, r"tokens\[0\]"),
+        ({"text": "a", "phase": "\ud800"}, "phase"),
+    ):
+        with pytest.raises(InvalidValue, match=rf"emissions\[1\]\.{field}: .*Nothing was changed"):
+            engine.emissions = [{"text": "Lens."}, wrong]
+    assert list(engine.emissions) == [kept]
+
+
+def test_the_history_of_another_engine_is_copied() -> None:
+    engine, other = Kira(seed=1), Kira(seed=2)
+    for _ in range(1_100):
+        other.emit_token()
+    engine.tokens_emitted = other.tokens_emitted
+    engine.emit_token()
+    assert (len(engine.tokens_emitted), len(other.tokens_emitted)) == (1_101, 1_100)
+    assert engine.tokens_emitted[1_099] == other.tokens_emitted[1_099]
+    with pytest.raises(InvalidValue, match="a list belongs here, and str came"):
+        engine.tokens_emitted = "Φ+|NP0|t4"
+
+
 def test_a_sessions_sequence_grows_by_what_is_announced_and_is_not_stored() -> None:
     engine, hearing = heard_engine()
     engine.tokens_emitted, engine.emissions = Foreign(hearing, "token"), Foreign(hearing, "emission")
@@ -255,6 +292,8 @@ def test_a_sessions_sequence_grows_by_what_is_announced_and_is_not_stored() -> N
     plain = Kira()
     plain.load_state_dict(state)
     assert (len(plain.tokens_emitted), list(plain.tokens_emitted)) == (state["tokens"]["count"], [])
+    shown = plain.execute("/tokens 5")["result"]
+    assert (shown["total_emitted"], shown["tokens"]) == (state["tokens"]["count"], [])
 
 
 class Closed(Hearing):

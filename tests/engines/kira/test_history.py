@@ -51,6 +51,15 @@ def test_it_equals_a_list_as_long_as_nothing_is_forgotten() -> None:
     assert grown(5) != grown(6)
 
 
+def test_going_over_it_gives_what_was_kept_at_the_beginning() -> None:
+    history, seen = grown(10), []
+    for item in history:
+        seen.append(item)
+        history.append(0)
+    assert seen == [6, 7, 8, 9]
+    assert len(history) == 14
+
+
 def test_clearing_forgets_the_count_too() -> None:
     history = grown(10)
     history.clear()

@@ -30,6 +30,7 @@ actions: st.SearchStrategy[Action] = st.one_of(
     st.builds(lambda concepts: lambda engine: engine.compose(concepts), st.lists(words, min_size=1, max_size=6)),
     st.builds(lambda text: lambda engine: engine.cmd_dialogue(" ".join(text)), st.lists(words, min_size=1, max_size=6)),
     st.builds(lambda line: lambda engine: engine.execute(line), st.sampled_from(LINES)),
+    st.builds(lambda line: lambda engine: engine.execute(line), st.text(max_size=20)),
     st.builds(lambda count: lambda engine: [engine.emit_token() for _ in range(count)], st.integers(1, 40)),
     st.just(lambda engine: engine.rng.gauss(0, 1)),  # leaves half a pair behind
 )

@@ -25,11 +25,11 @@ def test_a_spin_makes_lattice_tokens_that_the_tier_allows(z: float, spiral: str)
         assert token.startswith(spiral)
         assert token.split("|")[0].removeprefix(spiral) in engine.state.tier_now.operators
         assert step["all_activations"][step["active_machine"]] == max(step["all_activations"].values())
-    told = heard.named("token")
-    assert [token for token, _ in told] == [step["token"] for step in steps]
-    assert {(others["source"], others["tier"], others["z"]) for _, others in told} == {
-        ("nuclear_spinner", engine.state.tier_index, z)
-    }
+    told = heard.named("tokens")
+    assert [tokens for tokens, _ in told] == [[step["token"]] for step in steps]
+    columns = {"source": ["nuclear_spinner"], "tier": [engine.state.tier_index], "z": [z], "phase": [engine.state.phase.value]}
+    assert all(others == columns for _, others in told)
+    assert heard.named("token") == []
     assert len(engine.tokens_emitted) == 0
     visits = does(engine, "nuclear_spinner", "status")["visits"]
     assert sum(visits.values()) == 60
@@ -47,6 +47,15 @@ def test_the_same_seed_spins_the_same_tokens() -> None:
     runs = [does(at_the_lens(seed=seed), "nuclear_spinner", "run", steps=20) for seed in (1, 1, 2)]
     assert runs[0] == runs[1] != runs[2]
     assert runs[0]["ran"] == 20
+
+
+def test_a_run_of_the_wheel_is_told_as_one_batch_of_what_its_steps_would_make() -> None:
+    stepping, running, heard = at_the_lens(seed=3), at_the_lens(seed=3), Heard()
+    running.listener = heard
+    steps = [does(stepping, "nuclear_spinner", "step")["token"] for _ in range(7)]
+    does(running, "nuclear_spinner", "run", steps=7)
+    assert [tokens for tokens, _ in heard.named("tokens")] == [steps]
+    assert running.state_dict() == {**stepping.state_dict(), "tools": running.state_dict()["tools"]}
 
 
 def test_an_export_is_counted_by_every_component() -> None:

@@ -18,6 +18,7 @@ from holdfast.engines.kira.constants import (
 )
 from holdfast.engines.kira.emission import Wording
 from holdfast.engines.kira.fields import WrongArgument
+from holdfast.engines.kira.history import History
 from holdfast.engines.kira.lattice import FORMULA, LATTICE
 from holdfast.engines.kira.semantics import learning_rate
 from holdfast.tokens import OPERATORS, SPIRALS, LatticeToken, SlotToken, parse
@@ -136,11 +137,11 @@ def emit(engine: Kira, concepts: Sequence[str] | None = None) -> Answer:
 def tokens(engine: Kira, count: int | str = 10) -> Answer:
     """Show the last tokens; none is made."""
     wanted = _whole(count, "count")
-    emitted = engine.tokens_emitted
-    shown = list(emitted[-min(wanted, MOST_SHOWN, len(emitted)) :]) if emitted else []
+    emitted, most = engine.tokens_emitted, min(wanted, MOST_SHOWN)
+    shown = emitted.latest(most) if isinstance(emitted, History) else list(emitted[-most:])
     tier, allows = engine.get_tier()
     return {
-        "total_emitted": len(engine.tokens_emitted),
+        "total_emitted": len(emitted),
         "showing": len(shown),
         "tokens": [_described(token) for token in shown],
         "current_tier": tier,

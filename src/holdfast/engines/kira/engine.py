@@ -1,7 +1,7 @@
 """KIRA's front: one engine, its state, and what it can be told to do. The work lies in the files beside this one."""
 
 import random
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from holdfast.engines.kira import commands, journey, prompt
@@ -9,7 +9,7 @@ from holdfast.engines.kira import compose as composing
 from holdfast.engines.kira.constants import COHERENCE_GAIN, K_R, Z_NOISE
 from holdfast.engines.kira.dialogue import KEPT_CHARACTERS
 from holdfast.engines.kira.emission import Wording
-from holdfast.engines.kira.fields import Fields, WrongArgument, a_text, unit_number
+from holdfast.engines.kira.fields import EMISSION, Fields, WrongArgument, a_text, an_emission, unit_number
 from holdfast.engines.kira.generator import packed_generator, unpacked_generator
 from holdfast.engines.kira.history import History
 from holdfast.engines.kira.lattice import LATTICE
@@ -20,6 +20,7 @@ from holdfast.engines.kira.tiers import Window, window_at
 from holdfast.engines.kira.tools.registry import ToolBox
 from holdfast.engines.kira.triad import Triad
 from holdfast.engines.kira.ucf import Ucf
+from holdfast.errors import InvalidValue
 from holdfast.events import Listener
 
 T = TypeVar("T")
@@ -56,23 +57,26 @@ class Kira:
     def tokens_emitted(self) -> Sequence[str]:
         """Every token, as plain text: len() counts all, the last 1,000 are kept.
 
-        Assigning a list puts it in place. Any other sequence (a session's, over its log) is taken as it is: it must
+        Assigning a list puts a copy in place. Any other sequence (a session's, over its log) is taken as it is: it must
         grow by what the listener hears, for the engine does not append to it, and its items are not in state_dict.
         """
         return self._tokens
 
     @tokens_emitted.setter
     def tokens_emitted(self, items: Sequence[str]) -> None:
-        self._tokens = History(_checked(items, str, "tokens_emitted")) if isinstance(items, list | tuple) else items
+        self._tokens = _put_in_place(items, a_text, "tokens_emitted")
 
     @property
     def emissions(self) -> Sequence[dict[str, Any]]:
-        """Every emission (text, z, phase, tokens, quality); the same holds as for tokens_emitted."""
+        """Every emission (text, z, phase, tokens, quality); the same holds as for tokens_emitted.
+
+        One that is assigned needs a text; what it leaves out is None, or no tokens.
+        """
         return self._emissions
 
     @emissions.setter
     def emissions(self, items: Sequence[dict[str, Any]]) -> None:
-        self._emissions = History(_checked(items, dict, "emissions")) if isinstance(items, list | tuple) else items
+        self._emissions = _put_in_place(items, an_emission, "emissions")
 
     @property
     def last_spin_tokens(self) -> list[str]:
@@ -364,20 +368,22 @@ def _a_turn(value: object, path: str) -> dict[str, Any]:
 
 
 def _an_emission(value: object, path: str) -> dict[str, Any]:
-    """For History.from_state: an emission."""
+    """For History.from_state: an emission, which names all of its fields."""
     fields = Fields(value, path)
-    return {
-        "text": fields.text("text"),
-        "z": fields.number("z", 0, 1),
-        "phase": fields.text("phase"),
-        "tokens": fields.texts("tokens"),
-        "quality": fields.number("quality"),
-    }
+    for name in EMISSION:
+        fields.value(name)
+    return an_emission(value, path)
 
 
-def _checked(items: Iterable[T], kind: type[T], name: str) -> Iterator[T]:
-    """The items, each of the kind that belongs there."""
-    for index, item in enumerate(items):
-        if not isinstance(item, kind):
-            raise WrongArgument(f"{name}[{index}]", f"a {kind.__name__} belongs here, and {type(item).__name__} came")
-        yield item
+def _put_in_place(items: Sequence[T], read: Callable[[object, str], T], name: str) -> Sequence[T]:
+    """What an engine keeps of items that are assigned; each is taken by `read(item, path)`."""
+    if isinstance(items, History):
+        return items.copy()
+    if isinstance(items, str | bytes):
+        raise WrongArgument(name, f"a list belongs here, and {type(items).__name__} came")
+    if not isinstance(items, list | tuple):
+        return items
+    try:
+        return History([read(item, f"{name}[{index}]") for index, item in enumerate(items)])
+    except InvalidValue as error:
+        raise WrongArgument(error.path, error.reason) from None

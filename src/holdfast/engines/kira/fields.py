@@ -1,6 +1,7 @@
 """Values from outside: each is checked as it is taken, and named by its path where it is wrong."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -41,7 +42,7 @@ class Fields:
         value = self.value(name)
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self.wrong(name, f"a number belongs here, and {type(value).__name__} came")
-        if not (math.isfinite(value) and low <= value <= high):
+        if not (abs(value) <= sys.float_info.max and low <= value <= high):  # false for NaN too
             raise self.wrong(name, f"{value!r} is not a finite number from {low} to {high}")
         return float(value)
 
@@ -116,6 +117,29 @@ def a_text(value: object, path: str) -> str:
     if not isinstance(value, str):
         raise InvalidValue(path, f"a text belongs here, and {type(value).__name__} came")
     return value
+
+
+EMISSION = ("text", "z", "phase", "tokens", "quality")
+
+
+def an_emission(value: object, path: str) -> dict[str, Any]:
+    """An emission as it is kept, sharing nothing: its text, a list of texts as tokens, and None for what is not known of it."""
+    given = Fields(value, path)
+    for name in given.names():
+        if name not in EMISSION:
+            raise given.wrong(name, f"an emission has no such field; it has {', '.join(EMISSION)}")
+    known = {name: given.value(name) for name in given.names() if given.value(name) is not None}
+    fields = Fields({"tokens": [], **known}, path)
+    phase = str.__str__(fields.text("phase")) if "phase" in known else None
+    if phase is not None and any("\ud800" <= sign <= "\udfff" for sign in phase):
+        raise fields.wrong("phase", "it cannot be written as UTF-8")
+    return {
+        "text": str.__str__(fields.text("text")),
+        "z": fields.number("z", 0, 1) if "z" in known else None,
+        "phase": phase,
+        "tokens": list(map(str.__str__, fields.texts("tokens"))),
+        "quality": fields.number("quality") if "quality" in known else None,
+    }
 
 
 def a_mapping(value: object, path: str) -> dict[str, Any]:

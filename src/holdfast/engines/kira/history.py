@@ -24,6 +24,12 @@ class History(Sequence[T], Generic[T]):
         for item in items:
             self.append(item)
 
+    def copy(self) -> "History[T]":
+        """Another one with the same count and items."""
+        copied: History[T] = History(self._kept, limit=self._kept.maxlen or KEPT)
+        copied._count = self._count
+        return copied
+
     def append(self, item: T) -> None:
         self._kept.append(item)
         self._count += 1
@@ -32,7 +38,7 @@ class History(Sequence[T], Generic[T]):
         return self._count
 
     def __iter__(self) -> Iterator[T]:
-        return iter(self._kept)
+        return iter(tuple(self._kept))  # as they are now, whatever is appended meanwhile
 
     def __contains__(self, item: object) -> bool:
         return item in self._kept

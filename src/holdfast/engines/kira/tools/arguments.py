@@ -22,6 +22,7 @@ Plain = object
 """Any value that plain_value lets pass."""
 
 MAX_DEPTH = 8
+"""Levels of lists and dicts in one argument."""
 MAX_SIZE = 16_000
 """Characters and values together that one call may bring."""
 _MAX_INT = 2**63
@@ -31,15 +32,17 @@ class Refused(UsageError):
     """A tool was asked for what it cannot do. Nothing was changed."""
 
 
-def plain_value(value: object, where: str, *, max_size: int = MAX_SIZE) -> Any:
+def plain_value(value: object, where: str, *, max_size: int = MAX_SIZE, max_depth: int = MAX_DEPTH) -> Any:
     """A copy made of None, bool, int, float, str, list and dict. Refuses, by its place, anything else: NaN, infinities,
     integers beyond 64 bit, lone surrogates, keys that are no texts, and what is too deep or too large."""
     room = [max_size]
 
     def copied(value: object, where: str, depth: int) -> Any:
         room[0] -= 1 + (len(value) if isinstance(value, str) else 0)
-        if room[0] < 0 or depth > MAX_DEPTH:
-            raise Refused(f"{where}: too large; {max_size:,} characters and values are the most, {MAX_DEPTH} levels deep")
+        if depth > max_depth:
+            raise Refused(f"{where}: too deep; {max_depth} levels of lists and dicts are the most")
+        if room[0] < 0:
+            raise Refused(f"{where}: too large; {max_size:,} characters and values are the most")
         if value is None or isinstance(value, bool):
             return value
         if isinstance(value, int) and -_MAX_INT <= value < _MAX_INT:

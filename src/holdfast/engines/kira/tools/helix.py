@@ -85,7 +85,10 @@ class PatternVerifier(Tool[VerifierMemory]):
     name, default_action, empty = "pattern_verifier", "verify", VerifierMemory
 
     def do_verify(self, *, expected: Hash | None = None) -> Result:
-        """Measure the hash, and compare it with the expected one if there is one. A mismatch is an answer, no error."""
+        """Measure the hash, and compare it with the expected one if there is one. A mismatch is an answer, no error.
+
+        `matches` is None where nothing was expected.
+        """
         loader = self.engine.tools["helix_loader"].state_dict()
         seen = {
             "coordinate": self.engine.state.coordinate,
@@ -93,9 +96,9 @@ class PatternVerifier(Tool[VerifierMemory]):
             "loaded": loader.get("pattern", ""),
         }
         measured = fingerprint(seen)
-        is_match = expected is None or expected == measured
+        is_match = None if expected is None else expected == measured
         self.memory.checks += 1
-        self.memory.mismatches += not is_match
+        self.memory.mismatches += is_match is False
         self.memory.last_hash = measured
         status = "MEASURED" if expected is None else "VERIFIED" if is_match else "MISMATCH"
         return {"status": status, "hash": measured, "expected": expected, "matches": is_match, **seen, **self._counts()}

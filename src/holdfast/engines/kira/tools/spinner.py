@@ -1,6 +1,7 @@
 """nuclear_spinner: a wheel of nine machines that makes lattice tokens, one at a time or all 972."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -50,12 +51,23 @@ class SpinnerMemory(Memory):
 
 
 class NuclearSpinner(Tool[SpinnerMemory]):
-    """Makes lattice tokens and announces them with its own name as their source; tokens_emitted does not grow by them."""
+    """Makes lattice tokens and announces them in batches, with its own name as their source. None of them counts as emitted."""
 
     name, default_action, empty = SOURCE, "status", SpinnerMemory
 
     def do_step(self) -> Result:
         """Turn the wheel once: the machine it points at, the phase's spiral, an operator that the tier allows, any domain."""
+        answer = self._turn()
+        self._announce([answer["token"]])
+        return answer
+
+    def do_run(self, *, steps: Steps = 30) -> Result:
+        """Several turns, announced as one batch."""
+        tokens = [self._turn()["token"] for _ in range(steps)]
+        self._announce(tokens)
+        return {"ran": steps, "sample": tokens[:SAMPLE_SIZE], "distinct": len(set(tokens)), **self.do_status()}
+
+    def _turn(self) -> Result:
         state, memory, rng = self.engine.state, self.memory, self.engine.rng
         active = activations(state.theta + TURN * (memory.steps + 1))
         machine = active.index(max(active))
@@ -65,8 +77,6 @@ class NuclearSpinner(Tool[SpinnerMemory]):
         memory.visits = memory.visits or [0] * len(MACHINES)
         memory.visits[machine] += 1
         memory.last_token = token
-        if self.engine.listener is not None:
-            self.engine.listener.token(token, z=state.z, phase=state.phase.value, tier=state.tier_index, source=SOURCE)
         return {
             "step": memory.steps,
             "token": token,
@@ -78,24 +88,10 @@ class NuclearSpinner(Tool[SpinnerMemory]):
             "coherence": state.coherence,
         }
 
-    def do_run(self, *, steps: Steps = 30) -> Result:
-        """Several turns."""
-        tokens = [self.do_step()["token"] for _ in range(steps)]
-        return {"ran": steps, "sample": tokens[:SAMPLE_SIZE], "distinct": len(set(tokens)), **self.do_status()}
-
     def do_tokens(self) -> Result:
         """Announce the whole lattice as one batch. The answer holds a sample and a digest: `export` gives the tokens."""
-        state, listener = self.engine.state, self.engine.listener
         self.memory.lattices += 1
-        if listener is not None:
-            count = len(LATTICE)
-            listener.tokens(
-                LATTICE,
-                z=[state.z] * count,
-                phase=[state.phase.value] * count,
-                tier=[state.tier_index] * count,
-                source=[SOURCE] * count,
-            )
+        self._announce(LATTICE)
         return {
             "total_tokens": len(LATTICE),
             "formula": FORMULA,
@@ -130,3 +126,14 @@ class NuclearSpinner(Tool[SpinnerMemory]):
             "last_token": memory.last_token or None,
             "lattices_announced": memory.lattices,
         }
+
+    def _announce(self, tokens: Sequence[str]) -> None:
+        state, listener, count = self.engine.state, self.engine.listener, len(tokens)
+        if listener is not None:
+            listener.tokens(
+                tokens,
+                z=[state.z] * count,
+                phase=[state.phase.value] * count,
+                tier=[state.tier_index] * count,
+                source=[SOURCE] * count,
+            )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import msgspec
 
-from holdfast.engines.kira.tools.arguments import Action, Count, Refused, Result, plain_value
+from holdfast.engines.kira.tools.arguments import MAX_DEPTH, Action, Count, Refused, Result, plain_value
 from holdfast.errors import InvalidValue
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ M = TypeVar("M", bound="Memory")
 
 _LARGEST_STATE = 1_000_000
 """Characters and values in a stored memory; no tool's own limits let it come near."""
+_DEEPEST_STATE = MAX_DEPTH + 8
+"""Levels of a stored memory: an argument that it keeps lies some levels down (an entry's metadata four)."""
 
 
 class Memory(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -85,7 +87,7 @@ class Tool(Generic[M]):
     def read_state(self, state: object) -> M:
         """The memory that a state_dict holds, for the caller to put in place. InvalidValue names a wrong field."""
         try:
-            plain = plain_value(state, f"tools.{self.name}", max_size=_LARGEST_STATE)
+            plain = plain_value(state, f"tools.{self.name}", max_size=_LARGEST_STATE, max_depth=_DEEPEST_STATE)
         except Refused as refusal:
             path, _, reason = str(refusal).partition(": ")
             raise InvalidValue(path, reason) from None
