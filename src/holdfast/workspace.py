@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 
@@ -13,7 +13,14 @@ from holdfast.reading import verify as verifying
 from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, list_sessions, provenance_of
 from holdfast.reading.catalog import Manifest as SessionInfo
 from holdfast.reading.digest import Digest, digest_of
+from holdfast.reading.filters import Moment, Names, filter_of
+from holdfast.reading.loader import Rows, Source
 from holdfast.reading.locate import located
+from holdfast.reading.opening import open_log
+from holdfast.reading.outline import Outlines
+from holdfast.reading.rows import CheckpointRow
+from holdfast.reading.saved import Saved
+from holdfast.reading.shelves import checkpoint_shelf
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
 from holdfast.reading.view import all_records, canonical_records
@@ -44,8 +51,8 @@ class Verification(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Workspace:
-    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training".
+class Workspace(Saved):
+    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved in them: see Saved.
 
     Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.
     Reading never writes to a session, and never blocks its writer.
@@ -54,6 +61,7 @@ class Workspace:
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = workspace_root(root)
         self._files = REAL_FILES
+        self._outlines = Outlines()
 
     def sessions(self) -> list[SessionInfo]:
         """Every session in which something was recorded, newest first."""
@@ -101,8 +109,33 @@ class Workspace:
         with located(self._files, self._folder(name).log):
             return digest_of(reader, progress)
 
-    def checkpoints(self, name: str) -> list[CheckpointInfo]:
-        """All checkpoints of a session, oldest first."""
+    @overload
+    def checkpoints(self, name: str) -> list[CheckpointInfo]: ...
+    @overload
+    def checkpoints(
+        self,
+        name: None = None,
+        *,
+        session: Names = None,
+        epoch: int | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        last: int | None = None,
+    ) -> Rows[CheckpointRow]: ...
+    def checkpoints(
+        self,
+        name: str | None = None,
+        *,
+        session: Names = None,
+        epoch: int | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        last: int | None = None,
+    ) -> list[CheckpointInfo] | Rows[CheckpointRow]:
+        """All checkpoints of a session, oldest first, their files checked; without a name a lazy sequence of their records."""
+        if name is None:
+            wanted = filter_of(since=since, until=until)
+            return self._rows(checkpoint_shelf, wanted, session, epoch, last)
         with self._reading(name) as reader:
             return list_checkpoints(reader, self._store(name).verify)
 
@@ -194,6 +227,26 @@ class Workspace:
         if not reader.past.highest_segment:
             raise Corrupted(log, 0, NO_SEGMENT)
         return reader
+
+    def _sources(self, session: Names, epoch: int | None) -> list[Source]:
+        if session is None:
+            known = [entry for entry in reversed(self.sessions()) if entry.status != "damaged"]
+            return [self._source(entry.name) for entry in known if epoch is None or entry.epoch == epoch]
+        names = [session] if isinstance(session, str) else [*dict.fromkeys(session)]
+        if epoch is not None:
+            names = [name for name in names if self.session(name).epoch == epoch]
+        return [self._source(self._folder(name).name) for name in names]
+
+    def _source(self, name: str) -> Source:
+        folder = self._folder(name)
+
+        def opened() -> LogReader:
+            reader = open_log(self._files, folder.path, boot_id())
+            if not reader.past.highest_segment:
+                raise Corrupted(folder.log, 0, NO_SEGMENT)
+            return reader
+
+        return Source(name, opened, lambda: located(self._files, folder.log))
 
     def _store(self, name: str) -> CheckpointStore:
         return CheckpointStore(self._files, self._folder(name).checkpoints, 0, 0)
