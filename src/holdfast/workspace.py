@@ -230,8 +230,7 @@ class Workspace(Saved):
 
     def _sources(self, session: Names, epoch: int | None) -> list[Source]:
         if session is None:
-            known = [entry for entry in reversed(self.sessions()) if entry.status != "damaged"]
-            return [self._source(entry.name) for entry in known if epoch is None or entry.epoch == epoch]
+            return [self._source(known.name) for known in reversed(self.sessions()) if epoch is None or known.epoch == epoch]
         names = [session] if isinstance(session, str) else [*dict.fromkeys(session)]
         if epoch is not None:
             names = [name for name in names if self.session(name).epoch == epoch]

@@ -167,8 +167,8 @@ def _expanded(
     """The same where batch records are among them."""
     out: dict[str, list[Any]] = {name: [] for name in ("n", "place", "superseded", *fields)}
     for n, record, mark in zip(numbers, records, marks, strict=True):
-        tokens = [record.token] if type(record) is single else record.tokens
-        count = len(tokens)
+        tokens: list[Any] = [] if type(record) is single else record.tokens
+        count = 1 if type(record) is single else len(tokens)
         out["n"] += repeat(n, count)
         out["place"] += range(count)
         out["superseded"] += repeat(mark, count)
