@@ -96,6 +96,7 @@ def token_batches(
         batch = batch_of(block, frozenset(fields), spans, canonical=canonical)
         if batch.n:
             yield batch
+        del batch  # its memory serves the next one
 
 
 def batch_of(block: Block, fields: frozenset[str], spans: SupersededSpans, *, canonical: bool) -> TokenBatch:
@@ -118,7 +119,7 @@ def batch_of(block: Block, fields: frozenset[str], spans: SupersededSpans, *, ca
             marks = [False] * len(records)
     else:
         marks = [False] * len(records)
-    is_plain = b'"$t"' not in block.data
+    is_plain = b"$" not in block.data or b'"$t"' not in block.data  # one sign is looked for ten times as fast as four
     if batched in kinds:
         return _expanded(numbers, records, marks, single, fields, is_plain=is_plain)
     columns: dict[str, list[Any]] = {name: [*map(attrgetter(name), records)] for name in _single_columns(fields)}
