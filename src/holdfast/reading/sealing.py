@@ -14,14 +14,15 @@ import msgspec
 
 from holdfast.errors import Corrupted, DiskFull, WriteFailed
 from holdfast.storage.files import File, Files, RealFiles, chunks_of, read_errors, write_errors, write_synced
-from holdfast.storage.lines import CLOSE_BYTES, FORMAT_VERSION, MAX_LINE_BYTES, header_line
+from holdfast.storage.lines import CLOSE_BYTES, FORMAT_VERSION, header_line
 from holdfast.storage.recovery import Extent
 from holdfast.storage.sealed import (
     SHARED_COLUMNS,
     SQL_TYPES,
-    TOKEN_COLUMNS,
+    TOKEN_TYPES,
     SealedReader,
     connection,
+    line_of,
     literal,
     meta_column,
     quoted,
@@ -39,11 +40,13 @@ from holdfast.storage.seals import (
     split_parquet,
 )
 
-ROW_GROUP_RECORDS = 122_880
+ROW_GROUP_RECORDS = 61_440
+_DICTIONARY_WORDS = 30_720  # of a column in a row group: up to there each is stored once
 BLOCK_BYTES = 1 << 20
-_READ_BYTES = 1 << 20
+_MOST_SYNCED_BYTES = 40
 _TAIL_BYTES = 64
-_SAMPLES_A_BLOCK = 16
+_SAMPLES_A_BLOCK = 16  # at most, of whole lines in its first bytes
+_SAMPLED_BYTES = 16 << 10
 _MOST_META_COLUMNS = 32
 _LARGEST_META_KEY = 100
 _CLOSE = re.compile(rb',"crc":"([0-9a-f]{8})"\}\n')
@@ -82,7 +85,7 @@ def stage(files: Files, folder: Path, extents: tuple[Extent, ...]) -> Staged:
                 out.write(data, offset)
                 blocks.append(LineBlock(n, len(data), zlib.crc32(data)))
                 offset, n = offset + len(data), n + data.count(b"\n")
-                samples += data.split(b"\n", _SAMPLES_A_BLOCK)[:_SAMPLES_A_BLOCK]
+                samples += data[:_SAMPLED_BYTES].split(b"\n")[:_SAMPLES_A_BLOCK]
                 has_escapes = has_escapes or b"\\" in data
         finally:
             out.close()
@@ -92,16 +95,16 @@ def stage(files: Files, folder: Path, extents: tuple[Extent, ...]) -> Staged:
 
 
 def _blocks(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Whole lines in blocks of a megabyte, or one line more."""
+    """Whole lines in blocks of about a megabyte, or of one line more."""
     held: list[bytes] = []
     size = 0
     for part in parts:
+        if held and size + len(part) > BLOCK_BYTES:
+            yield b"".join(held) if len(held) > 1 else held[0]
+            held, size = [], 0
         held.append(part)
         size += len(part)
-        if size >= BLOCK_BYTES:
-            yield b"".join(held)
-            held, size = [], 0
-    if size:
+    if held:
         yield b"".join(held)
 
 
@@ -127,42 +130,41 @@ def _bare_lines(
 
 
 def _bare_segment(file: File, extent: Extent, crc: int) -> Iterator[bytes]:
-    pos, rest, n = extent.start, b"", extent.header.first
+    pos, size = extent.start, BLOCK_BYTES
     while pos < extent.end:
-        data = file.read(min(_READ_BYTES, extent.end - pos), pos)
-        if not data:
-            raise Corrupted(extent.path, pos, f"the file ends here, and {extent.end} bytes of it count")
-        pos += len(data)
-        whole, newline, rest = (rest + data).rpartition(b"\n")
-        if newline:
-            lines = whole + newline
-            bare, crc = _strip_closes(extent, pos - len(rest) - len(lines), lines, crc)
-            n += lines.count(b"\n")
-            yield bare
-    if rest or crc != extent.crc:
+        data = file.read(min(size, extent.end - pos), pos)
+        end = data.rfind(b"\n") + 1
+        if not end:
+            if len(data) < size:
+                raise Corrupted(extent.path, pos + len(data), f"the file ends here, and {extent.end} bytes of it count")
+            size *= 2  # a long line
+            continue
+        bare, crc = _strip_closes(extent, pos, data if end == len(data) else data[:end], crc)
+        pos, size = pos + end, BLOCK_BYTES
+        yield bare
+    if crc != extent.crc:
         raise Corrupted(extent.path, extent.end, "the bytes up to here do not match what the next segment says")
-    if n != extent.last + 1:
-        raise Corrupted(extent.path, extent.end, f"the segment ends with record {n - 1}, and should end with {extent.last}")
 
 
 def _strip_closes(extent: Extent, offset: int, lines: bytes, crc: int) -> tuple[bytes, int]:
     """Whole lines without their closes, which are checked, and the chain's value behind them."""
-    parts: list[bytes] = []
-    start = 0
-    for close in _CLOSE.finditer(lines):
-        body = lines[start : close.start()]
-        crc = zlib.crc32(body, crc)
+    view = memoryview(lines)
+    parts: list[bytes | memoryview] = []
+    start = at = 0
+    while (at := lines.find(b',"crc":"', at)) >= 0:
+        end = at + CLOSE_BYTES + 1
+        close = _CLOSE.fullmatch(lines, at, end)
+        if close is None:
+            at += 1
+            continue
+        crc = zlib.crc32(view[start:at], crc)
         if crc != int(close[1], 16):
-            raise Corrupted(
-                extent.path, offset + start, f"the bytes from here to {offset + close.end()} do not match their close"
-            )
-        if synced := _SYNCED.search(body, max(0, len(body) - CLOSE_BYTES - 20)):
-            body = body[: synced.start()]
-        parts += body, b"}\n"
-        start = close.end()
-    if start < len(lines):
-        crc = zlib.crc32(lines[start:], crc)
-        parts.append(lines[start:])
+            raise Corrupted(extent.path, offset + start, f"the bytes from here to {offset + end} do not match their close")
+        synced = _SYNCED.search(lines[max(start, at - _MOST_SYNCED_BYTES) : at])
+        parts += view[start : at - len(synced[0]) if synced else at], b"}\n"
+        start = at = end
+    crc = zlib.crc32(view[start:], crc)
+    parts.append(view[start:])
     return b"".join(parts), crc
 
 
@@ -175,11 +177,12 @@ def tail_of(file: File, extent: Extent) -> bytes:
 # Columns --------------------------------------------------------------------------------------------------------------
 
 
-def shape_of(samples: list[bytes]) -> tuple[Any, tuple[tuple[str, MetaType], ...]]:
-    """What the tokens of these lines are, and which keys of `meta` get a column: those with plain values, the most frequent
-    combination of them first, in the order in which it has them."""
+def shape_of(samples: list[bytes]) -> tuple[Any, tuple[str, ...], tuple[tuple[str, MetaType], ...]]:
+    """What the tokens of these lines are, which of their fields get a column, and which keys of `meta` do: those with plain
+    values, the most frequent combination of them first, in the order in which it has them."""
     tokens: Counter[str] = Counter()
     shapes: Counter[tuple[tuple[str, MetaType], ...]] = Counter()
+    names: set[str] = set()
     for line in samples:
         if not line.startswith(b'{"kind":"token"'):
             continue
@@ -187,6 +190,7 @@ def shape_of(samples: list[bytes]) -> tuple[Any, tuple[tuple[str, MetaType], ...
             fields = msgspec.json.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             continue
+        names |= fields.keys()
         tokens["int" if type(fields.get("token")) is int else "text"] += 1
         meta = fields.get("meta")
         if isinstance(meta, dict) and "$t" not in meta:
@@ -196,13 +200,19 @@ def shape_of(samples: list[bytes]) -> tuple[Any, tuple[tuple[str, MetaType], ...
         for key, kind in shape:
             if len(columns) < _MOST_META_COLUMNS and len(key) <= _LARGEST_META_KEY and key.isprintable():
                 columns.setdefault(key.casefold(), (key, kind))  # DuckDB does not tell names apart by case
-    return (tokens.most_common(1)[0][0] if tokens else "text"), tuple(columns.values())
+    present = tuple(name for name in TOKEN_TYPES if name in names)
+    return (tokens.most_common(1)[0][0] if tokens else "text"), present, tuple(columns.values())
 
 
-def columns_sql(staged: Staged, seal: Seal, target: Path) -> str:
-    """SQL that turns the staged lines into Parquet."""
-    fields = {**SHARED_COLUMNS, "info": "JSON", "z": "DOUBLE", "phase": "VARCHAR", "tier": "BIGINT", "source": "VARCHAR"}
-    fields["token"] = SQL_TYPES[seal.token]
+def columns_sql(source: str, seal: Seal, *, is_checked: bool) -> str:
+    """SQL for the columns of the lines `l` of a source.
+
+    is_checked: each token's line is made again of its columns, and where it is another one, the line stays. Else every token
+    goes into columns, and reading them back tells whether that was right.
+    """
+    fields = {**SHARED_COLUMNS, **{name: TOKEN_TYPES[name] for name in seal.fields}}
+    if "token" in fields:
+        fields["token"] = SQL_TYPES[seal.token]
     structure: dict[str, Any] = dict(fields)
     if seal.meta:
         structure["meta"] = {key: SQL_TYPES[kind] for key, kind in seal.meta}
@@ -214,47 +224,66 @@ def columns_sql(staged: Staged, seal: Seal, target: Path) -> str:
     def meta(key: str) -> str:
         return f"r.meta.{quoted(key)}"
 
-    floats = [column("z"), *(meta(key) for key, kind in seal.meta if kind == "float")]
-    # Writers of Parquet may take -0.0 and 0.0 for one value.
-    plain = " AND ".join(f"coalesce(NOT ({value} = 0 AND signbit({value})), true)" for value in floats)
-    fits = f"coalesce(r.kind = 'token' AND {plain} AND l = {token_line(seal, column, meta, meta_text=None)}, false)"
-    as_text = token_line(seal, column, meta, meta_text="m")
-    own = [name for name in TOKEN_COLUMNS if name != "meta"]
+    fits, as_text, record = "coalesce(r.kind = 'token', false)", "NULL", f"from_json(l, {types})"
+    if is_checked:
+        record = f"try({record})"
+        floats = ["r.z"] if "z" in seal.fields else []
+        floats += [meta(key) for key, kind in seal.meta if kind == "float"]
+        # Writers of Parquet may take -0.0 and 0.0 for one value.
+        plain = "".join(f"AND coalesce(NOT ({value} = 0 AND signbit({value})), true) " for value in floats)
+        fits = f"coalesce(r.kind = 'token' {plain}AND l = {token_line(seal, column, meta, meta_text=None)}, false)"
+        as_text = f"if(m IS NOT NULL AND l = {token_line(seal, column, meta, meta_text='m')}, m, NULL)"
     chosen = [
         "coalesce(r.n, regexp_extract(l, '\"n\":([0-9]+)', 1)::BIGINT) AS n",
         "r.kind AS kind, r.ts AS ts, r.lane AS lane, coalesce(r.top, false) AS top, r.back AS back",
-        *(f"if(fits OR m IS NOT NULL, {column(name)}, NULL) AS {quoted(name)}" for name in own),
+        *(f"if(fits OR m IS NOT NULL, {column(name)}, NULL) AS {quoted(name)}" for name in seal.fields),
         *(f"if(fits, {meta(key)}, NULL) AS {quoted(meta_column(key))}" for key, _ in seal.meta),
-        "m AS meta",
+        "m::VARCHAR AS meta",
         "if(fits OR m IS NOT NULL, NULL, l) AS line",
     ]
-    limits = f"max_line_size = {MAX_LINE_BYTES + 4096}, buffer_size = {4 * MAX_LINE_BYTES}"
-    lines = (
-        f"read_csv({literal(str(staged.path))}, columns = {{'l': 'VARCHAR'}}, auto_detect = false, header = false, "
-        f"delim = '\\x01', quote = '', escape = '', new_line = '\\n', {limits})"
-    )
     return (
-        f"COPY (SELECT {', '.join(chosen)} FROM ("
-        f"SELECT l, r, fits, if(m IS NOT NULL AND l = {as_text}, m, NULL) AS m FROM ("
-        f"SELECT l, r, fits, CASE WHEN fits THEN NULL WHEN r.kind = 'token' THEN (l->'$.meta')::VARCHAR END AS m FROM ("
+        f"SELECT {', '.join(chosen)} FROM ("
+        f"SELECT l, r, fits, {as_text} AS m FROM ("
+        "SELECT l, r, fits, CASE WHEN fits THEN NULL WHEN r.kind = 'token' THEN (l->'$.meta')::VARCHAR END AS m FROM ("
         f"SELECT l, r, {fits} AS fits FROM ("
-        f"SELECT l, try(from_json(l, {types})) AS r FROM {lines})))))"
-        f" TO {literal(str(target))} (FORMAT parquet, PARQUET_VERSION v2, COMPRESSION zstd, "
-        f"ROW_GROUP_SIZE {ROW_GROUP_RECORDS}, USE_TMP_FILE false)"
+        f"SELECT l, {record} AS r FROM {source}))))"
     )
 
 
-def write_columns(staged: Staged, seal: Seal, target: Path) -> None:
+def is_regular(staged: Staged, seal: Seal) -> bool:
+    """Whether every token among the samples stands in columns alone."""
+    tokens = [line.decode() for line in staged.samples if line.startswith(b'{"kind":"token"')]
+    sql = columns_sql("(SELECT unnest(?) AS l)", seal, is_checked=True)
+    found = (
+        connection().execute(f"SELECT count(*) FROM ({sql}) WHERE line IS NOT NULL OR meta IS NOT NULL", [tokens]).fetchone()
+    )
+    return found is not None and found[0] == 0
+
+
+def write_columns(staged: Staged, seal: Seal, target: Path, *, is_checked: bool) -> None:
     """Have DuckDB write the Parquet file, by itself. Raises WriteFailed."""
     import duckdb
 
+    options = f"PARQUET_VERSION v2, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP_RECORDS}"
+    options += f", DICTIONARY_SIZE_LIMIT {_DICTIONARY_WORDS}, WRITE_BLOOM_FILTER false"
+    sql = columns_sql(_lines_of(staged), seal, is_checked=is_checked)
     try:
-        connection().execute(columns_sql(staged, seal, target))
+        connection().execute(f"COPY ({sql}) TO {literal(str(target))} (FORMAT parquet, {options}, USE_TMP_FILE false)")
     except duckdb.IOException as error:
         reason = str(error).partition("\n")[0]
         raise (DiskFull if "No space left" in reason else WriteFailed)(target, reason) from None
     except duckdb.Error as error:
         raise WriteFailed(target, f"its columns cannot be written: {str(error).partition(chr(10))[0]}") from None
+
+
+def _lines_of(staged: Staged) -> str:
+    """SQL for the staged lines, as `l`."""
+    longest = max(block.bytes for block in staged.blocks)
+    limits = f"max_line_size = {longest}, buffer_size = {4 * longest}"
+    return (
+        f"read_csv({literal(str(staged.path))}, columns = {{'l': 'VARCHAR'}}, auto_detect = false, header = false, "
+        f"delim = '\\x01', quote = '', escape = '', new_line = '\\n', {limits})"
+    )
 
 
 def finish(files: Files, columns: Path, seal: Seal, target: Path) -> Seal:
@@ -280,33 +309,37 @@ def _sealed_chunks(file: File, start: int, seal: Seal, footer: bytes) -> Iterato
     yield footer
 
 
-def verify(files: Files, staged: Staged, target: Path) -> None:
-    """Read the sealed file back, and compare every line. Raises WriteFailed where one is another."""
+def is_exact(files: Files, staged: Staged, target: Path) -> bool:
+    """Read the sealed file back, and compare every record with its line. Raises Corrupted where the file itself is damaged."""
+    import duckdb
+
     check_seal(files, target)
     reader = SealedReader(files, target)
-    reader.check_numbers()
-    with read_errors(staged.path):
-        lines = files.open(staged.path)
-        try:
-            offset = 0
-            for index, block in enumerate(reader.seal.blocks):
-                if reader.block(index) != lines.read(block.bytes, offset):
-                    what = f"the lines of record {block.first} and those behind it do not come back as they were"
-                    raise WriteFailed(target, f"{what}; the lines stay, and nothing is sealed")
-                offset += block.bytes
-        finally:
-            lines.close()
+    first, last = reader.seal.first, reader.seal.last
+    lines = f"(SELECT l FROM {_lines_of(staged)})"
+    rows = f"(SELECT n, file_row_number AS i, {line_of(reader.seal)} AS made FROM read_parquet(?, file_row_number = true))"
+    same = "count(*) FILTER (l = made AND n = ? + i)"
+    try:
+        found = (
+            connection()
+            .execute(f"SELECT count(*), {same} FROM {lines} POSITIONAL JOIN {rows}", [first, str(target)])
+            .fetchone()
+        )
+    except duckdb.Error as error:
+        raise Corrupted(target, 0, f"it cannot be read back: {str(error).partition(chr(10))[0]}") from None
+    return found == (last - first + 1, last - first + 1)
 
 
 def new_seal(staged: Staged, extents: tuple[Extent, ...]) -> Seal:
     """The seal as far as the lines tell it."""
-    token, meta = shape_of(staged.samples)
+    token, fields, meta = shape_of(staged.samples)
     return Seal(
         format=FORMAT_VERSION,
         first=extents[0].header.first,
         last=extents[-1].last,
         segments=staged.segments,
         token=token,
+        fields=fields,
         meta=meta,
         has_escapes=staged.has_escapes,
         blocks=staged.blocks,

@@ -54,9 +54,9 @@ class LineBlock(msgspec.Struct, frozen=True, array_like=True):
 class Seal(msgspec.Struct, tag_field="kind", tag="sealed", frozen=True, kw_only=True):
     """What a sealed file says of itself.
 
-    token: what the tokens in the columns are. meta: the columns of `meta`, in order. has_escapes: whether some text in the
-    columns may need escapes in its line. data: the CRC-32 of each MiB before the seal; footer: of the bytes behind it, but for
-    the last eight.
+    token: what the tokens in the columns are. fields: which fields of a token have columns, in the order of its line. meta:
+    the columns of `meta`, in order. has_escapes: whether some text in the columns may need escapes in its line. data: the
+    CRC-32 of each MiB before the seal; footer: of the bytes behind it, but for the last eight.
     """
 
     format: int
@@ -64,6 +64,7 @@ class Seal(msgspec.Struct, tag_field="kind", tag="sealed", frozen=True, kw_only=
     last: int
     segments: tuple[SealedSegment, ...]
     token: Literal["text", "int"] = "text"
+    fields: tuple[str, ...] = ()
     meta: tuple[tuple[str, MetaType], ...] = ()
     has_escapes: bool = False
     blocks: tuple[LineBlock, ...] = ()
