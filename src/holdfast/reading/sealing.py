@@ -85,7 +85,7 @@ def stage(files: Files, folder: Path, extents: tuple[Extent, ...]) -> Staged:
                 out.write(data, offset)
                 blocks.append(LineBlock(n, len(data), zlib.crc32(data)))
                 offset, n = offset + len(data), n + data.count(b"\n")
-                samples += data[:_SAMPLED_BYTES].split(b"\n")[:_SAMPLES_A_BLOCK]
+                samples += data[:_SAMPLED_BYTES].split(b"\n")[:-1][:_SAMPLES_A_BLOCK]
                 has_escapes = has_escapes or b"\\" in data
         finally:
             out.close()

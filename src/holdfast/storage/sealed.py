@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -33,6 +33,14 @@ SQL_TYPES: Mapping[str, str] = {"text": "VARCHAR", "int": "BIGINT", "float": "DO
 Naming = Callable[[str], str]
 _CACHED_BLOCKS = 4
 _connections: "dict[int, duckdb.DuckDBPyConnection]" = {}  # by process: a forked child makes its own
+
+
+class KindRows(NamedTuple):
+    """Rows of one kind in a sealed file, and the bytes of those among their lines that are kept as lines."""
+
+    name: str
+    rows: int
+    line_bytes: int
 
 
 class SealedReader:
@@ -90,6 +98,21 @@ class SealedReader:
         """The compressed bytes of each column, in the order of the file."""
         sql = "SELECT path_in_schema, sum(total_compressed_size)::BIGINT FROM parquet_metadata(?) GROUP BY 1"
         return dict(self._run(sql, [str(self.path)]).fetchall())
+
+    def kinds(self) -> list[KindRows]:
+        """How many rows of each kind there are, and the bytes of those lines that stand as they are."""
+        sql = "SELECT coalesce(kind, '?'), count(*), coalesce(sum(strlen(line)), 0)::BIGINT FROM read_parquet(?) GROUP BY 1"
+        return [KindRows(*row) for row in self._run(sql, [str(self.path)]).fetchall()]
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of the file."""
+        with read_errors(self.path):
+            file = self._files.open(self.path)
+            try:
+                return file.size()
+            finally:
+                file.close()
 
     def _indexes(self, first: int, last: int) -> range:
         if first > last or not self._starts:
