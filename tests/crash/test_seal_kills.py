@@ -28,7 +28,7 @@ When = Literal["before", "after", "half"]
 MOST_BYTES = 2000  # of lines in a sealed file: two segments
 EVERY = bool(os.environ.get("SEAL_KILLS"))
 """Whether to kill at all points, one after the other: minutes."""
-STRIDE = 11
+STRIDE = 29
 
 
 def a_session(folder: Path, *, repeated: int = 1) -> Path:
@@ -119,7 +119,7 @@ def test_a_kill_at_any_operation_of_sealing_loses_nothing(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("awaited", ["lines", "columns", "parquet"])
 def test_a_kill_while_a_file_is_being_made_loses_nothing(tmp_path: Path, awaited: str) -> None:
-    session = a_session(tmp_path, repeated=2000)
+    session = a_session(tmp_path, repeated=400)
     expected = facts(session)
     path = session / "log" / "main" / f".000001.{awaited}.tmp"
     child = os.fork()
