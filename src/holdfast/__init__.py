@@ -27,27 +27,36 @@ from holdfast.recording.outlet import Watermarks
 from holdfast.sessions.opening import current_run, session, start
 from holdfast.sessions.session import Run
 from holdfast.sessions.steps import Outcome
-from holdfast.workflows.conversation import converse
-from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
+    from holdfast.reading.follower import Batch, Consumer, Follower, Position
+    from holdfast.reading.loader import Rows
+    from holdfast.workflows.conversation import converse
     from holdfast.workflows.registry import Workflow, find_workflow, list_workflows, workflow
     from holdfast.workflows.stages import Phase, Plan, Stage, Stopped, run_stages
+    from holdfast.workspace import Workspace
 
 __version__ = "0.1.0"
 
 # Imported when they are first asked for: who saves a run of his own pays for none of it.
 _LATER = {
     "KiraEngine": "holdfast.autosave",
+    "converse": "holdfast.workflows.conversation",
+    "Workspace": "holdfast.workspace",
+    "Rows": "holdfast.reading.loader",
+    **dict.fromkeys(("Batch", "Consumer", "Follower", "Position"), "holdfast.reading.follower"),
     **dict.fromkeys(("Phase", "Plan", "Stage", "Stopped", "run_stages"), "holdfast.workflows.stages"),
     **dict.fromkeys(("Workflow", "find_workflow", "list_workflows", "workflow"), "holdfast.workflows.registry"),
 }
 
 __all__ = [
+    "Batch",
+    "Consumer",
     "Corrupted",
     "DiskFull",
     "Diverged",
+    "Follower",
     "Health",
     "HoldfastError",
     "Interrupted",
@@ -60,7 +69,9 @@ __all__ = [
     "Outcome",
     "Phase",
     "Plan",
+    "Position",
     "ReadFailed",
+    "Rows",
     "Run",
     "SessionBusy",
     "SessionClosed",

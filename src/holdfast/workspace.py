@@ -4,16 +4,25 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 
 from holdfast.errors import Corrupted, HoldfastError, SessionNotFound, WorkspaceUnusable
 from holdfast.reading import verify as verifying
-from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, list_sessions, provenance_of
+from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, had_records, list_sessions, provenance_of
 from holdfast.reading.catalog import Manifest as SessionInfo
 from holdfast.reading.digest import Digest, digest_of
+from holdfast.reading.filters import Moment, Names, filter_of
+from holdfast.reading.follower import Consumer, Follower
+from holdfast.reading.loader import Rows, Source
 from holdfast.reading.locate import located
+from holdfast.reading.opening import open_log
+from holdfast.reading.outline import Outlines
+from holdfast.reading.rows import CheckpointRow
+from holdfast.reading.saved import Saved
+from holdfast.reading.seal import Sealed, seal_log
+from holdfast.reading.shelves import checkpoint_shelf
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
 from holdfast.reading.view import all_records, canonical_records
@@ -44,8 +53,8 @@ class Verification(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Workspace:
-    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training".
+class Workspace(Saved):
+    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved in them: see Saved.
 
     Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.
     Reading never writes to a session, and never blocks its writer.
@@ -54,6 +63,7 @@ class Workspace:
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = workspace_root(root)
         self._files = REAL_FILES
+        self._outlines = Outlines()
 
     def sessions(self) -> list[SessionInfo]:
         """Every session in which something was recorded, newest first."""
@@ -79,6 +89,13 @@ class Workspace:
         """The records of a session as they come, from number `first` on; see Follow.poll."""
         return Follow(self._reader(name), first, lambda lines: self._located(name, lines))
 
+    def follower(self, consumer: Consumer, *, session: Names = None, batch_records: int = 5000) -> Follower:
+        """What hands each record of these sessions to a consumer once, also of those that are begun later where none is named;
+        see Follower.poll."""
+        if session is not None:
+            self._sources(session, None)
+        return Follower(lambda: self._sources_now(session), consumer, batch_records=batch_records)
+
     def is_running(self, name: str) -> bool:
         """Whether a process has the session open, as far as can be seen from this machine. Reads nothing of the log."""
         return living_holder(self._files, self._folder(name).lock) is not None
@@ -101,8 +118,33 @@ class Workspace:
         with located(self._files, self._folder(name).log):
             return digest_of(reader, progress)
 
-    def checkpoints(self, name: str) -> list[CheckpointInfo]:
-        """All checkpoints of a session, oldest first."""
+    @overload
+    def checkpoints(self, name: str) -> list[CheckpointInfo]: ...
+    @overload
+    def checkpoints(
+        self,
+        name: None = None,
+        *,
+        session: Names = None,
+        epoch: int | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        last: int | None = None,
+    ) -> Rows[CheckpointRow]: ...
+    def checkpoints(
+        self,
+        name: str | None = None,
+        *,
+        session: Names = None,
+        epoch: int | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        last: int | None = None,
+    ) -> list[CheckpointInfo] | Rows[CheckpointRow]:
+        """All checkpoints of a session, oldest first, their files checked; without a name a lazy sequence of their records."""
+        if name is None:
+            wanted = filter_of(since=since, until=until)
+            return self._rows(checkpoint_shelf, wanted, session, epoch, last)
         with self._reading(name) as reader:
             return list_checkpoints(reader, self._store(name).verify)
 
@@ -137,6 +179,25 @@ class Workspace:
         """Records and bytes by kind, the largest first."""
         with self._reading(name) as reader:
             return statistics_of(reader)
+
+    def seal(self, name: str, *, keep_lines: bool = False, progress: Callable[[int], object] = lambda done: None) -> Sealed:
+        """Turn the closed segments of a session into Parquet; its records, and its digest, stay what they are.
+
+        Each line is compared before it goes; keep_lines: none goes. A running session is sealed up to its last closed segment,
+        and goes on undisturbed. Less than 4 MiB stays as it is. `progress` is told the bytes of lines done. Killed at any
+        instant, it leaves a log that is whole, and the next call goes on.
+        """
+        folder = self._folder(name)
+        with located(self._files, folder.log):
+            return seal_log(
+                self._files,
+                folder.log,
+                folder.lock,
+                folder.name,
+                boot_id(),
+                keep_lines=keep_lines,
+                progress=progress,
+            )
 
     def export_checkpoint(self, name: str, number: int, target: str | os.PathLike[str]) -> None:
         """Write a checkpoint's state to a .json file (all of it), or its arrays to a .safetensors file."""
@@ -194,6 +255,33 @@ class Workspace:
         if not reader.past.highest_segment:
             raise Corrupted(log, 0, NO_SEGMENT)
         return reader
+
+    def _sources(self, session: Names, epoch: int | None) -> list[Source]:
+        if session is None:
+            known = [entry.name for entry in reversed(self.sessions()) if epoch is None or entry.epoch == epoch]
+            return [self._source(SessionFolder(self._files, self.root, name)) for name in known]
+        names = [session] if isinstance(session, str) else [*dict.fromkeys(session)]
+        if epoch is not None:
+            names = [name for name in names if self.session(name).epoch == epoch]
+        return [self._source(self._folder(name)) for name in names]
+
+    def _sources_now(self, session: Names) -> list[Source]:
+        """Without a look at how each session stands."""
+        if session is not None:
+            return self._sources(session, None)
+        with self._readable():
+            names = [name for name in self._files.names(self.root / "sessions") if not name.startswith(".")]
+            folders = [SessionFolder(self._files, self.root, name) for name in names]
+            return [self._source(folder) for folder in folders if had_records(self._files, folder.path)]
+
+    def _source(self, folder: SessionFolder) -> Source:
+        def opened(known: LogReader | None) -> LogReader:
+            reader = open_log(self._files, folder.path, boot_id(), known)
+            if not reader.past.highest_segment:
+                raise Corrupted(folder.log, 0, NO_SEGMENT)
+            return reader
+
+        return Source(folder.name, opened, lambda: located(self._files, folder.log))
 
     def _store(self, name: str) -> CheckpointStore:
         return CheckpointStore(self._files, self._folder(name).checkpoints, 0, 0)
