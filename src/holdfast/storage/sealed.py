@@ -73,8 +73,9 @@ class SealedReader:
     def pieces(self, first: int, last: int) -> Iterator[tuple[int, int, bytes]]:
         """The same, some megabytes at a time: the numbers of the first and the last one, and their lines with newlines."""
         indexes = self._indexes(first, last)
-        for index in range(indexes.start, indexes.stop, _BLOCKS_AT_ONCE):
-            behind = min(index + _BLOCKS_AT_ONCE, indexes.stop)
+        behind, count = indexes.start, 1
+        while (index := behind) < indexes.stop:
+            behind, count = min(index + count, indexes.stop), min(2 * count, _BLOCKS_AT_ONCE)  # the first ones come at once
             data, start, end = self.block(index, behind), self._starts[index], self._last_of(behind - 1)
             if start < first:
                 data, start = data.split(b"\n", first - start)[-1], first
