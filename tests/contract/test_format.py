@@ -33,7 +33,7 @@ PAGE = (ROOT / "docs" / "format.md").read_text(encoding="utf-8")
 DATA = ROOT / "tests" / "data"
 SAMPLES = sorted(DATA.glob("v*/expected/*.json"))
 FILES = RealFiles()
-ENDED = ["arrays", "batch", "closed", "everything", "forked", "forked~2", "power", "powerloss", "rewound", "rolled"]
+ENDED = ["arrays", "batch", "closed", "everything", "forked", "forked~2", "power", "powerloss", "rewound", "rolled", "sealed"]
 
 
 def folder_of(expected: Path) -> Path:

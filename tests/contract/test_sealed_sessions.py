@@ -13,7 +13,10 @@ from holdfast.errors import Corrupted, NewerFormat, ReadFailed, SessionBusy
 from holdfast.reading.digest import digest_of
 from holdfast.reading.seal import seal_log
 from holdfast.storage.files import RealFiles
+from holdfast.storage.host import boot_id
 from holdfast.storage.lines import strip_close
+from holdfast.storage.reader import LogReader
+from holdfast.storage.recovery import check_closes, recover
 from holdfast.storage.seals import Seal, find_seals, read_seal, seal_bytes, split_parquet
 from tests.crash.program import small_segments
 from tests.helpers import docs_reader
@@ -269,6 +272,49 @@ def test_two_that_seal_at_once_do_not_meet(tmp_path: Path) -> None:
     with counting(tmp_path, extend=True) as (run, _):
         run.note("what was left is")
     assert ".000001.columns.tmp" not in names_in(session_of(tmp_path))
+
+
+def test_an_attempt_checks_what_is_sealed_while_it_opens(tmp_path: Path) -> None:
+    with small_segments():
+        count(tmp_path, steps=200)
+    session = session_of(tmp_path)
+    past = recover(RealFiles(), session / "log" / "main", boot_id())
+    seal(session)
+    check_closes(RealFiles(), past, 0)
+    path = session / "log" / "main" / "000001.parquet"
+    data = bytearray(path.read_bytes())
+    data[500] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(Corrupted, match=r"000001\.parquet"):
+        check_closes(RealFiles(), past, 0)
+
+
+class SealedInBetween(RealFiles):
+    """Files in which a session is sealed when the names of its log have just been read."""
+
+    session: Path | None = None
+
+    def names(self, path: Path) -> list[str]:
+        found = super().names(path)
+        if self.session is not None:
+            session, self.session = self.session, None
+            seal(session)
+        return found
+
+
+@pytest.mark.parametrize("what", ["refresh", "recover"])
+def test_what_is_sealed_between_two_looks_is_found(tmp_path: Path, what: str) -> None:
+    count(tmp_path)
+    session, files = session_of(tmp_path), SealedInBetween()
+    expected = lines_in(session)
+    reader = LogReader(files, session / "log" / "main", boot_id())
+    files.session = session
+    if what == "refresh":
+        reader.refresh()
+    else:
+        reader = LogReader(files, session / "log" / "main", boot_id())
+    assert names_in(session) == ["000001.parquet"]
+    assert [kept for _, kept in reader.read()] == expected
 
 
 # Small ones, and lines that stay --------------------------------------------------------------------------------------

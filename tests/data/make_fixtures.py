@@ -22,6 +22,7 @@ import numpy
 
 import holdfast
 from holdfast.reading.digest import digest_of
+from holdfast.reading.seal import seal_log
 from holdfast.reading.view import all_records
 from holdfast.recording.recorder import Recorder
 from holdfast.records import Event
@@ -298,6 +299,22 @@ def rolled(sample: Sample) -> None:
         run.close()
 
 
+def sealed(sample: Sample) -> None:
+    """Several segments in a sealed file, tokens in columns and beside them, and an attempt behind it in lines."""
+    with patch("holdfast.sessions.attempt.LogWriter", functools.partial(LogWriter, max_segment_bytes=1500)):
+        run = sample.start("sealed")
+        for step in run.loop(6, checkpoint_every=3):
+            for index in range(8):
+                meta = {"step": step, "source": "a", "rate": index * 1e-5} if index % 5 else {"odd": (1, None)}
+                run.token(f"Φ×|{index}" if index % 3 else f'"{index}\\', z=index / 8, phase="TRUE", tier=index, meta=meta)
+            run.metric(loss=float("nan"), info={"seconds": 0.5})
+        sample.states.update({number: describe({}) for number in (1, 2)})
+        run.close()
+    session = sample.root / "sessions" / "sealed"
+    seal_log(RealFiles(), session / "log" / "main", session / "lock", "sealed", FIRST_BOOT, least_bytes=0)
+    holdfast.Workspace(sample.root).note("sealed", "behind it")
+
+
 def forked(sample: Sample) -> None:
     """A program that did not repeat itself went on in a session of its own."""
     for attempt in (1, 2):
@@ -332,7 +349,7 @@ def rewound(sample: Sample) -> None:
 
 SAMPLES: tuple[Callable[[Sample], None], ...] = (
     *(closed, killed, batch, power, powerloss),
-    *(everything, arrays, rolled, forked, rewound),
+    *(everything, arrays, rolled, sealed, forked, rewound),
 )
 
 

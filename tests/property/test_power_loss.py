@@ -14,6 +14,7 @@ import pytest
 
 from holdfast.errors import StorageError
 from holdfast.reading.digest import digest_of
+from holdfast.reading.seal import seal_log
 from holdfast.reading.verify import verify_log
 from holdfast.records import Closed, Note, Record, canonical_bytes
 from holdfast.sessions.checkpoints import CheckpointStore
@@ -233,6 +234,17 @@ def after_failed_sync(root: Path) -> Story:
     return story
 
 
+def process_sealed(root: Path) -> Story:
+    """Full segments are sealed while the next one is written; nothing is synced but by that."""
+    story = Story(root, "process", max_segment_bytes=2500)
+    for number in range(3):
+        story.append(number * 100, 40)
+        seal_log(story.files, story.folder, root / "lock", "s", BEFORE, least_bytes=0)
+        story.files.mark(recover(REAL, story.folder, BEFORE).extents[-2].last)
+    story.append(900, 5)
+    return story
+
+
 STORIES: list[Callable[[Path], Story]] = [
     power_appends,
     power_batches_and_groups,
@@ -243,6 +255,7 @@ STORIES: list[Callable[[Path], Story]] = [
     process_maps_and_grows,
     second_attempt,
     after_failed_sync,
+    process_sealed,
 ]
 
 

@@ -44,6 +44,10 @@ def line_blocks(reader: LogReader, first: int = 1, last: int | None = None) -> I
                 continue
             except FileNotFoundError:
                 pass  # it was sealed meanwhile: the reader knows where the lines are now
+        if extent.is_sealed and end - begin >= _FEW_LINES:
+            for piece in reader.sealed(extent.path).pieces(begin, end):
+                yield Block(*piece)
+            continue
         yield from _joined(reader, begin, end)
 
 

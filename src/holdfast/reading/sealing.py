@@ -84,7 +84,7 @@ def stage(files: Files, folder: Path, extents: tuple[Extent, ...]) -> Staged:
             for data in _blocks(_bare_lines(files, extents, segments, tails)):
                 out.write(data, offset)
                 blocks.append(LineBlock(n, len(data), zlib.crc32(data)))
-                offset, n = offset + len(data), n + data.count(b"\n")
+                offset, n = offset + len(data), n + _count_lines(data)
                 samples += data[:_SAMPLED_BYTES].split(b"\n")[:-1][:_SAMPLES_A_BLOCK]
                 has_escapes = has_escapes or b"\\" in data
         finally:
@@ -150,22 +150,38 @@ def _strip_closes(extent: Extent, offset: int, lines: bytes, crc: int) -> tuple[
     """Whole lines without their closes, which are checked, and the chain's value behind them."""
     view = memoryview(lines)
     parts: list[bytes | memoryview] = []
-    start = at = 0
-    while (at := lines.find(b',"crc":"', at)) >= 0:
+    start = 0
+    for at in _perhaps_closes(lines):
         end = at + CLOSE_BYTES + 1
         close = _CLOSE.fullmatch(lines, at, end)
         if close is None:
-            at += 1
             continue
         crc = zlib.crc32(view[start:at], crc)
         if crc != int(close[1], 16):
             raise Corrupted(extent.path, offset + start, f"the bytes from here to {offset + end} do not match their close")
         synced = _SYNCED.search(lines[max(start, at - _MOST_SYNCED_BYTES) : at])
         parts += view[start : at - len(synced[0]) if synced else at], b"}\n"
-        start = at = end
+        start = end
     crc = zlib.crc32(view[start:], crc)
     parts.append(view[start:])
     return b"".join(parts), crc
+
+
+def _perhaps_closes(lines: bytes) -> list[int]:
+    """Where closes begin, and perhaps some other line's last bytes: with NumPy, as there are few of them among many lines."""
+    import numpy as np
+
+    signs = np.frombuffer(lines, np.uint8)
+    starts = np.flatnonzero(signs == ord("\n")) - CLOSE_BYTES
+    starts = starts[starts >= 0]
+    found: list[int] = starts[(signs[starts] == ord(",")) & (signs[starts + 2] == ord("c"))].tolist()
+    return found
+
+
+def _count_lines(lines: bytes) -> int:
+    import numpy as np
+
+    return int(np.count_nonzero(np.frombuffer(lines, np.uint8) == ord("\n")))
 
 
 def tail_of(file: File, extent: Extent) -> bytes:

@@ -65,7 +65,10 @@ def _look(files: Files, folder: Path, boot: str, progress: Callable[[int], objec
         problems = []
     done = 0
     sealed = dict.fromkeys(sealed_path(folder, number) for number in sealed_numbers(files, folder))
-    whole = {path for path in sealed if not _add(problems, _check_sealed_bytes(files, path))}
+    whole: dict[Path, SealedReader] = {}
+    for path in sealed:
+        if not _add(problems, _check_sealed_bytes(files, path)) and files.exists(path):
+            whole[path] = SealedReader(files, path)
     for extent in past.extents:
         try:
             _add(problems, _check_extent(files, extent, whole))
@@ -142,10 +145,10 @@ def _check_sealed_bytes(files: Files, path: Path) -> Iterator[Problem]:
         yield Problem(str(path), 0, getattr(error, "reason", str(error)))
 
 
-def _check_sealed_lines(files: Files, extent: Extent) -> Iterator[Problem]:
+def _check_sealed_lines(reader: SealedReader, extent: Extent) -> Iterator[Problem]:
     path, n = str(extent.path), extent.header.first
     try:
-        for _, line in SealedReader(files, extent.path).read(extent.header.first, extent.last):
+        for _, line in reader.read(extent.header.first, extent.last):
             head = read_head(line)
             if head is None or head.n != n:
                 yield Problem(path, 0, f"record {n} should stand here, and {'none' if head is None else head.n} does")
@@ -162,11 +165,11 @@ def _check_sealed_lines(files: Files, extent: Extent) -> Iterator[Problem]:
         yield Problem(path, 0, f"the segment ends with record {n - 1}, and should end with {extent.last}")
 
 
-def _check_extent(files: Files, extent: Extent, whole: set[Path]) -> Iterator[Problem]:
+def _check_extent(files: Files, extent: Extent, whole: dict[Path, SealedReader]) -> Iterator[Problem]:
     """whole: the sealed files whose bytes are what was written; the lines of others are not looked at."""
     if extent.is_sealed:
         if extent.path in whole:
-            yield from _check_sealed_lines(files, extent)
+            yield from _check_sealed_lines(whole[extent.path], extent)
         return
     path = str(extent.path)
     data = read_whole(files, extent.path)[: extent.end]

@@ -53,7 +53,11 @@ class LogReader:
             self._sealed = {path: reader for path, reader in self._sealed.items() if self._files.exists(path)}
             return
         extent = extents[-1]
-        file = self._files.open(extent.path)
+        try:
+            file = self._files.open(extent.path)
+        except FileNotFoundError:  # closed and sealed since its name was read
+            self.past = recover(self._files, self.folder, self._boot, strict=False)
+            return
         try:
             data = file.read(max(0, file.size() - extent.end), extent.end)
         finally:

@@ -226,7 +226,13 @@ def check_closes(files: Files, past: Past, position: int) -> None:
     for extent in past.extents[:-1]:
         if extent.last > position and not extent.is_sealed:
             with read_errors(extent.path):
-                data = read_whole(files, extent.path)
+                try:
+                    data = read_whole(files, extent.path)
+                except FileNotFoundError:
+                    if (found := sealed_meanwhile(files, extent)) is None:
+                        raise
+                    check_seal(files, found.path)
+                    continue
             for offset, what in failing_closes(data, extent):
                 raise Corrupted(extent.path, offset, what)
 

@@ -32,6 +32,7 @@ TOKEN_TYPES = {
 SQL_TYPES: Mapping[str, str] = {"text": "VARCHAR", "int": "BIGINT", "float": "DOUBLE", "bool": "BOOLEAN"}
 Naming = Callable[[str], str]
 _CACHED_BLOCKS = 4
+_BLOCKS_AT_ONCE = 8
 _connections: "dict[int, duckdb.DuckDBPyConnection]" = {}  # by process: a forked child makes its own
 
 
@@ -59,10 +60,28 @@ class SealedReader:
 
     def read(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """The lines of the records first to last, with their numbers."""
-        for index in self._indexes(first, last):
-            start = self._starts[index]
-            lines = self._lines_of(index)
-            yield from enumerate(lines[max(0, first - start) : last - start + 1], max(first, start))
+        indexes = self._indexes(first, last)
+        if len(indexes) < _BLOCKS_AT_ONCE:
+            for index in indexes:
+                start = self._starts[index]
+                lines = self._lines_of(index)
+                yield from enumerate(lines[max(0, first - start) : last - start + 1], max(first, start))
+            return
+        for start, _, data in self.pieces(first, last):
+            yield from enumerate(data[:-1].split(b"\n"), start)
+
+    def pieces(self, first: int, last: int) -> Iterator[tuple[int, int, bytes]]:
+        """The same, some megabytes at a time: the numbers of the first and the last one, and their lines with newlines."""
+        indexes = self._indexes(first, last)
+        behind, count = indexes.start, 1
+        while (index := behind) < indexes.stop:
+            behind, count = min(index + count, indexes.stop), min(2 * count, _BLOCKS_AT_ONCE)  # the first ones come at once
+            data, start, end = self.block(index, behind), self._starts[index], self._last_of(behind - 1)
+            if start < first:
+                data, start = data.split(b"\n", first - start)[-1], first
+            if end > last:
+                data = data[: len(data) - len(data.split(b"\n", last + 1 - start)[-1])]
+            yield start, min(end, last), data
 
     def read_backwards(self, first: int, last: int) -> Iterator[tuple[int, bytes]]:
         """The same from the last to the first."""
@@ -82,8 +101,8 @@ class SealedReader:
     def block(self, first: int, behind: int) -> bytes:
         """The lines of the blocks from index first to before behind, each line with its newline."""
         stated = self.seal.blocks[first:behind]
-        n = self.seal.blocks[behind].first if behind < len(self.seal.blocks) else self.seal.last + 1
-        row = self._ask(f"encode(string_agg({line_of(self.seal)}, chr(10)) || chr(10))", stated[0].first, n - 1).fetchone()
+        n = self._last_of(behind - 1)
+        row = self._ask(f"encode(string_agg({line_of(self.seal)}, chr(10)) || chr(10))", stated[0].first, n).fetchone()
         data: bytes = row[0] if row and row[0] is not None else b""
         view, start = memoryview(data), 0
         for block in stated:
@@ -91,7 +110,7 @@ class SealedReader:
                 raise Corrupted(self.path, 0, f"records {block.first} and on do not come out of it as they were put in")
             start += block.bytes
         if start != len(data):
-            raise Corrupted(self.path, 0, f"more than the records up to {n - 1} comes out of it")
+            raise Corrupted(self.path, 0, f"more than the records up to {n} comes out of it")
         return data
 
     def column_bytes(self) -> dict[str, int]:
@@ -118,6 +137,9 @@ class SealedReader:
         if first > last or not self._starts:
             return range(0)
         return range(max(0, bisect_right(self._starts, first) - 1), bisect_right(self._starts, last))
+
+    def _last_of(self, index: int) -> int:
+        return self._starts[index + 1] - 1 if index + 1 < len(self._starts) else self.seal.last
 
     def _lines_of(self, index: int) -> list[bytes]:
         if (lines := self._blocks.get(index)) is not None:
