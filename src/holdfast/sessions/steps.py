@@ -160,6 +160,8 @@ def _records_of(name: str, key: str, returned: Any) -> list[Any]:
         )
     ]
     if outcome.change is not None:
+        if not isinstance(outcome.change, tuple | list) or len(outcome.change) != 2:
+            raise InvalidValue(f"{path}.change", f"{outcome.change!r} is not a pair of the state before and after")
         before, after = (codec.snapshot(state, f"{path}.change") for state in outcome.change)
         records.append(Transition(before=before, after=after))
     if outcome.info is not None:
