@@ -278,6 +278,14 @@ MUTANTS = (
         '            tree = codec.snapshot(fn(), "once")',
         "tests/contract/test_resume.py::test_a_once_that_was_recorded_is_returned_without_a_call",
     ),
+    Mutant(
+        "once-records",
+        "The function of a `once` may record something, which stands before its value and is not found there by a resume.",
+        "sessions/steps.py",
+        "Lane(lane, top, key)",
+        "Lane(lane, top)",
+        "tests/contract/test_once.py::test_the_function_of_a_once_records_nothing[run-continuous]",
+    ),
     # Retention ------------------------------------------------------------------------------------------------------
     Mutant(
         "released-unrecorded",

@@ -58,10 +58,12 @@ class Matcher(Protocol):
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """A promise of order among the records of one lane; top: they are made outside every loop and step."""
+    """A promise of order among the records of one lane; top: they are made outside every loop and step. once: the key of the
+    `once` whose function runs, in which nothing can be recorded."""
 
     name: str
     top: bool
+    once: str | None = None
 
 
 class Watermarks(msgspec.Struct, frozen=True):
@@ -399,6 +401,11 @@ class Recorder:
         """Lane that this thread records in, "" for the program's own, and whether outside every loop and step."""
         lane = current_lane.get()
         if lane is not None:
+            if lane.once is not None:
+                raise UsageError(
+                    f"once({lane.once!r}): its function recorded something, and a resumed program does not call it again. That "
+                    "was not recorded; do it before or behind the call, or return what is to be recorded"
+                )
             return lane.name, lane.top
         return "" if get_ident() == self._owner else self._thread_lane(), self.top
 

@@ -160,7 +160,8 @@ class Run(Face):
         """Call fn() for what must not be repeated (clock, network, a model call) and return its recorded value, decoded.
 
         Flushed in every mode before it returns. A resumed program gets the recorded value, and fn is not called; a kill
-        between the call and its record repeats the call. The value is no part of the digest.
+        between the call and its record repeats the call. The value is no part of the digest. While fn runs, its thread can
+        record nothing (UsageError): do that before or behind, or return what is to be recorded.
         """
         return self._steps.once(key, fn)
 
@@ -195,6 +196,7 @@ class Run(Face):
 
     def _need_program_thread(self, what: str) -> None:
         if not self._recorder.is_owner():
+            self._recorder.place()  # which says it better in the function of a `once`
             raise UsageError(
                 f"run.{what} belongs to the thread that opened the session, outside its lanes. Nothing was changed; call it "
                 "there (records may come from any thread)"

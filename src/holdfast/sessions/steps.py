@@ -8,6 +8,7 @@ import msgspec
 from holdfast import codec
 from holdfast.errors import InvalidValue
 from holdfast.recording import fields
+from holdfast.recording.recorder import Lane, current_lane
 from holdfast.records import STATUSES, Module, Once, Transition
 from holdfast.sessions.checkpointing import Checkpointing
 from holdfast.sessions.parts import Parts
@@ -92,9 +93,19 @@ class Steps:
             tree = expected[1].get("value")
         else:
             self._recorder.raise_stopped()
-            tree = codec.snapshot(fn(), f"once[{key!r}]")
+            tree = codec.snapshot(self._ask(fn, Lane(lane, top, key)), f"once[{key!r}]")
         self._recorder.record(Once(key=key, value=tree))
         return codec.decode(tree)
+
+    def _ask(self, fn: Callable[[], Any], lane: Lane) -> Any:
+        """What the function of a `once` returns. What it recorded would stand before its value, and not come again."""
+        token = current_lane.set(lane)
+        self._recorder.enter_lane(1)
+        try:
+            return fn()
+        finally:
+            current_lane.reset(token)
+            self._recorder.enter_lane(-1)
 
     def _record(self, records: list[Any], key: str, outside: str) -> None:
         """The result of a step, and a checkpoint where there is no loop or step around it."""
