@@ -279,6 +279,22 @@ MUTANTS = (
         "tests/contract/test_resume.py::test_a_once_that_was_recorded_is_returned_without_a_call",
     ),
     Mutant(
+        "failed-step-not-told",
+        "What a step recorded before it failed is not found by a resume, which does it again: it stands twice.",
+        "sessions/steps.py",
+        "        if span is None:\n            return\n",
+        "        if span is not None:\n            return\n",
+        "tests/contract/test_tries.py::test_failed_steps_that_recorded_something_go_on_equal[kills5-plain]",
+    ),
+    Mutant(
+        "failed-try-expected-for-ever",
+        "What a failed step recorded is expected of a program that passes the step.",
+        "sessions/tries.py",
+        "entry[0] > n and entry[1].key != key",
+        "entry[0] > 0",
+        "tests/contract/test_tries.py::test_a_step_that_is_tried_until_it_succeeds_is_passed_at_once",
+    ),
+    Mutant(
         "once-records",
         "The function of a `once` may record something, which stands before its value and is not found there by a resume.",
         "sessions/steps.py",
@@ -341,8 +357,8 @@ MUTANTS = (
         "change-beside-the-group",
         "A step's change of state is recorded beside its result, not with it.",
         "sessions/steps.py",
-        "                records, lambda position:",
-        "                records[:1], lambda position:",
+        "self._recorder.record_group(records, followers)",
+        "self._recorder.record_group(records[:1], followers)",
         "tests/contract/test_outcomes.py::test_result_change_and_checkpoint_are_one_piece",
     ),
     Mutant(

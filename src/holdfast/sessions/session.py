@@ -150,8 +150,9 @@ class Run(Face):
         """Call fn(*args, **kwargs), record its result as a module, and return the recorded result, decoded.
 
         Outside a loop, the result and a checkpoint are appended as one piece, and a step before the position of a resume is
-        not run again. In a loop it is part of the step around it. An exception of fn is recorded nowhere: the next attempt
-        runs the step again. Where fn returns an Outcome, it says more of the record, and `step` returns its result.
+        not run again. In a loop it is part of the step around it. An exception of fn is recorded nowhere, what fn
+        recorded before it stays, and the next try has the same place. Where fn returns an Outcome, it says more of the record,
+        and `step` returns its result.
         """
         self._need_program_thread("step")
         return self._steps.step(name, fn, args, kwargs)

@@ -6,10 +6,10 @@ from typing import Any
 import msgspec
 
 from holdfast import codec
-from holdfast.errors import InvalidValue
+from holdfast.errors import Diverged, HoldfastError, InvalidValue
 from holdfast.recording import fields
 from holdfast.recording.recorder import Lane, current_lane
-from holdfast.records import STATUSES, Module, Once, Transition
+from holdfast.records import STATUSES, Failed, Module, Once, Record, Transition
 from holdfast.sessions.checkpointing import Checkpointing
 from holdfast.sessions.parts import Parts
 from holdfast.sessions.preemption import Preemption
@@ -47,6 +47,7 @@ class Steps:
     ) -> None:
         self._program, self._checkpoints, self._restoring, self._preemption = program, checkpoints, restoring, preemption
         self._recorder, self._expectations, self._point = parts.recorder, parts.expectations, parts.point
+        self._notice = parts.notice
         self._go_on = go_on
 
     def step(self, name: str, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -60,7 +61,11 @@ class Steps:
             return codec.decode(recorded.get("result"))
         self._recorder.raise_stopped()
         self._program.enter(key)
+        before, asked_before = 0 if outside else self._recorder.watermarks.accepted, len(self._checkpoints.asked)
+        if not outside:
+            self._expectations.tries.begin()
         is_recorded = False
+        failure: BaseException | None = None
         try:
             if outside:
                 returned = fn(*args, **kwargs)
@@ -71,11 +76,19 @@ class Steps:
             records = _records_of(name, key, returned)
             self._record(records, key, outside)
             is_recorded = True
+        except BaseException as error:
+            failure = error
+            raise
         finally:
             self._program.leave(outside)
             self._recorder.top = not outside
             if not is_recorded:
                 self._program.take_back_step(key, name)
+                del self._checkpoints.asked[asked_before:]
+                if not outside and not isinstance(failure, Diverged):  # which changes nothing
+                    self._note_failed(key, before)
+            if not outside:
+                self._expectations.tries.end()
         if not outside:
             self._checkpoints.taken()
             self._preemption.note_time()
@@ -110,24 +123,50 @@ class Steps:
     def _record(self, records: list[Any], key: str, outside: str) -> None:
         """The result of a step, and a checkpoint where there is no loop or step around it."""
         self._recorder.raise_stopped()  # in a child that was forked in the step
-        if not outside and self._restoring.at is None:
-            checkpoints = self._checkpoints
+        checkpoints, names = self._checkpoints, list[str]()
+        if not outside:
             names, checkpoints.asked = checkpoints.asked or [""], []
-            stored = checkpoints.copy_state()
-            try:
-                self._recorder.record_group(
-                    records, lambda position: [checkpoints.record_of(stored, key, names[-1] or None, position)]
-                )
-            except BaseException as error:
-                checkpoints.take_back(stored, error)
-                raise
+        if outside or self._is_before_a_loop():
+            for record in records:
+                self._recorder.record(record)
+            if outside and self._recorder.policy.save_mode == "batch":
+                self._recorder.flush()
             return
-        # Without a checkpoint also where the program has changed, and does something before the step or loop whose state is
-        # to come back.
-        for record in records:
-            self._recorder.record(record)
-        if outside and self._recorder.policy.save_mode == "batch":
-            self._recorder.flush()
+        stored = checkpoints.copy_state()
+
+        def followers(position: int) -> list[Record]:
+            # None before the step whose state is to come back: this one failed, or was not there.
+            is_behind = self._restoring.at is None
+            return [checkpoints.record_of(stored, key, names[-1] or None, position)] if is_behind else []
+
+        try:
+            self._recorder.record_group(records, followers)
+        except BaseException as error:
+            checkpoints.take_back(stored, error)
+            raise
+        if self._restoring.at is not None:
+            checkpoints.discard(stored)
+
+    def _is_before_a_loop(self) -> bool:
+        """Whether the program is on its way to a loop that it was in or behind, which it comes to whatever it does before. Keys
+        of steps have a "#", those of loops none."""
+        at = self._restoring.at
+        return at is not None and "#" not in at
+
+    def _note_failed(self, key: str, before: int) -> None:
+        """A step that recorded something failed: say so, as the program does it again at every resume, and is to find it there.
+        before: how many records there were when it began."""
+        recorder = self._recorder
+        if recorder.ended is not None or recorder.failure is not None or recorder.is_foreign():
+            return
+        with recorder.lock:
+            span = self._expectations.tries.span(before, recorder.watermarks.accepted)
+        if span is None:
+            return
+        try:
+            recorder.append_group([Failed(key=key, first=span[0], last=span[1], top=True)])
+        except HoldfastError as error:  # what the step failed with must not be hidden by this
+            self._notice(f"that {key} failed could not be kept: what it recorded may stand twice after a resume ({error})")
 
     def _recorded(self, key: str) -> dict[str, Any] | None:
         """The record of a step that lies before the position, or None. It counts as repeated."""
@@ -137,6 +176,8 @@ class Steps:
         n, stored = expected
         if n > self._point.position:
             return None
+        with self._recorder.lock:
+            self._expectations.pass_step(key, n)
         self._recorder.record(_module_of(stored))
         change = self._expected("", True) if stored.get("join") else None
         if change is not None and change[0] == n + 1:  # in one piece with it
