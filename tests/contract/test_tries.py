@@ -304,3 +304,29 @@ def test_the_names_that_a_failed_step_asked_for_are_not_the_next_ones(tmp_path: 
             with pytest.raises(ConnectionError):
                 run.step("c", bad)
     assert [(info.at, info.name) for info in Workspace(tmp_path).checkpoints("run")] == [("b#0", None), ("loop:0", "kept")]
+
+
+@pytest.mark.parametrize("keep_last", [None, 2])
+def test_each_name_that_is_asked_for_gets_a_checkpoint(tmp_path: Path, keep_last: int | None) -> None:
+    with holdfast.session("run", root=tmp_path, keep_last=keep_last) as run:
+
+        def act() -> None:
+            run.checkpoint("one")
+            run.checkpoint("two")
+            run.note("acted")
+
+        run.step("a", act)
+        for _ in run.loop(2):
+            act()
+            break
+        for _ in run.loop(1):
+            act()
+    assert [(info.at, info.name) for info in Workspace(tmp_path).checkpoints("run")] == [
+        (at, name) for at in ("a#0", "loop:0", "loop:1") for name in ("one", "two")
+    ]
+    assert Workspace(tmp_path).verify("run").problems == ()
+    before = everything(tmp_path)
+    with holdfast.session("run", root=tmp_path, keep_last=keep_last) as run:
+        assert run.step("a", lambda: 1 / 0) is None
+        assert list(run.loop(2)) == list(run.loop(1)) == []
+    assert everything(tmp_path) == before

@@ -66,6 +66,7 @@ class Steps:
             self._expectations.tries.begin()
         is_recorded = False
         failure: BaseException | None = None
+        further: list[str] = []
         try:
             if outside:
                 returned = fn(*args, **kwargs)
@@ -74,7 +75,7 @@ class Steps:
                 returned = fn(*args, **kwargs)
                 self._recorder.go_to(top=True)
             records = _records_of(name, key, returned)
-            self._record(records, key, outside)
+            further = self._record(records, key, outside)
             is_recorded = True
         except BaseException as error:
             failure = error
@@ -91,6 +92,8 @@ class Steps:
                 self._expectations.tries.end()
         if not outside:
             self._checkpoints.taken()
+            for checkpoint in further:
+                self._checkpoints.take(key, checkpoint or None)
             self._preemption.note_time()
             self._preemption.stop_if_asked()
         return codec.decode(records[0].result)
@@ -120,8 +123,9 @@ class Steps:
             current_lane.reset(token)
             self._recorder.enter_lane(-1)
 
-    def _record(self, records: list[Any], key: str, outside: str) -> None:
-        """The result of a step, and a checkpoint where there is no loop or step around it."""
+    def _record(self, records: list[Any], key: str, outside: str) -> list[str]:
+        """The result of a step, and a checkpoint where there is no loop or step around it. Returns the names ("" for none) of
+        the checkpoints that are still to be taken."""
         self._recorder.raise_stopped()  # in a child that was forked in the step
         checkpoints, names = self._checkpoints, list[str]()
         if not outside:
@@ -131,13 +135,13 @@ class Steps:
                 self._recorder.record(record)
             if outside and self._recorder.policy.save_mode == "batch":
                 self._recorder.flush()
-            return
+            return []
         stored = checkpoints.copy_state()
 
         def followers(position: int) -> list[Record]:
             # None before the step whose state is to come back: this one failed, or was not there.
             is_behind = self._restoring.at is None
-            return [checkpoints.record_of(stored, key, names[-1] or None, position)] if is_behind else []
+            return [checkpoints.record_of(stored, key, names[0] or None, position)] if is_behind else []
 
         try:
             self._recorder.record_group(records, followers)
@@ -146,6 +150,8 @@ class Steps:
             raise
         if self._restoring.at is not None:
             checkpoints.discard(stored)
+            return []
+        return names[1:]
 
     def _is_before_a_loop(self) -> bool:
         """Whether the program is on its way to a loop that it was in or behind, which it comes to whatever it does before. Keys
