@@ -295,6 +295,14 @@ MUTANTS = (
         "tests/contract/test_tries.py::test_a_step_that_is_tried_until_it_succeeds_is_passed_at_once",
     ),
     Mutant(
+        "lost-step-waited-for",
+        "After a change of the program no step gets a checkpoint: one is waited for that does not come.",
+        "sessions/steps.py",
+        "            self._restoring.give_up()",
+        "            pass",
+        "tests/contract/test_divergence.py::test_steps_of_a_changed_program_get_their_checkpoints_again[before]",
+    ),
+    Mutant(
         "once-records",
         "The function of a `once` may record something, which stands before its value and is not found there by a resume.",
         "sessions/steps.py",

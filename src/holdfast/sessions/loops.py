@@ -118,7 +118,7 @@ class Loops:
             self._restoring.restore()
             if (saved is None or not saved.left) and (n is None or start < n):
                 self.resumed_step = start
-        elif saved is not None and saved.ended is not None and self._restoring.at is not None:
+        elif saved is not None and saved.ended is not None and self._restoring.is_on_the_way:
             self._restoring.restore_passed(saved.ended, key)
         if saved is not None and saved.left:
             return None

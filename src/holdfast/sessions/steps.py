@@ -59,6 +59,8 @@ class Steps:
         key = self._program.next_step(name)
         if not outside and (recorded := self._recorded(key)) is not None:
             return codec.decode(recorded.get("result"))
+        if not outside:
+            self._give_up_if_lost()
         self._recorder.raise_stopped()
         self._program.enter(key)
         before, asked_before = 0 if outside else self._recorder.watermarks.accepted, len(self._checkpoints.asked)
@@ -140,6 +142,7 @@ class Steps:
 
         def followers(position: int) -> list[Record]:
             # None before the step whose state is to come back: this one failed, or was not there.
+            self._give_up_if_lost()
             is_behind = self._restoring.at is None
             return [checkpoints.record_of(stored, key, names[0] or None, position)] if is_behind else []
 
@@ -157,7 +160,15 @@ class Steps:
         """Whether the program is on its way to a loop that it was in or behind, which it comes to whatever it does before. Keys
         of steps have a "#", those of loops none."""
         at = self._restoring.at
-        return at is not None and "#" not in at
+        return at is not None and ("#" not in at or self._program.has_loops_ahead)
+
+    def _give_up_if_lost(self) -> None:
+        """Where the program was changed, the step whose state was to come back may be superseded: it is not waited for then."""
+        if self._restoring.at is None or self._is_before_a_loop():
+            return
+        expected = self._expected("", True)
+        if expected is None or expected[0] > self._point.position:
+            self._restoring.give_up()
 
     def _note_failed(self, key: str, before: int) -> None:
         """A step that recorded something failed: say so, as the program does it again at every resume, and is to find it there.
