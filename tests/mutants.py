@@ -216,8 +216,8 @@ MUTANTS = (
         "state-not-restored",
         "The loop is entered at the right step with the state of a fresh start.",
         "sessions/restoring.py",
-        "self._state, self.at = self._state, None, None\n        self._bring_back(state, arrays)",
-        "self._state, self.at = self._state, None, None",
+        "        self.is_on_the_way = False\n        self._bring_back(state, arrays)",
+        "        self.is_on_the_way = False",
         "tests/contract/test_resume.py::test_an_optimizer_with_int_keys_tuples_and_late_born_fields_is_brought_back",
     ),
     Mutant(
@@ -258,8 +258,8 @@ MUTANTS = (
         "lane-ignored",
         "Records are matched without regard to their lane.",
         "sessions/resume.py",
-        '        lane = record.lane or ""\n        if not self._counts',
-        '        lane = ""\n        if not self._counts',
+        '        lane = record.lane or ""\n        again =',
+        '        lane = ""\n        again =',
         "tests/contract/test_resume.py::test_a_lane_of_the_program_itself_is_matched_apart_from_the_default_one",
     ),
     Mutant(
