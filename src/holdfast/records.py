@@ -140,12 +140,16 @@ class Resumed(Record, tag="resumed", kw_only=True):
 
 
 class Range(msgspec.Struct, omit_defaults=True, frozen=True):
-    """Numbers first to last (both included) of one lane; top: only its top-level records, else only the others."""
+    """Numbers first to last (both included) of one lane; top: only its top-level records, else only the others.
+
+    failed: they were recorded in a step that failed, and are part of no checkpoint's state.
+    """
 
     first: int
     last: int
     lane: str = ""
     top: bool = False
+    failed: bool = False
 
     def covers(self, n: int, lane: str, top: bool) -> bool:
         """Whether the record with these three is inside."""
@@ -222,6 +226,15 @@ class Closed(Record, tag="closed", kw_only=True):
     to: str | None = None
 
 
+class Failed(Record, tag="failed", kw_only=True):
+    """A step outside every loop and step failed after something was recorded in it: what is not top-level of the records first
+    to last. The program does it again at every resume. key: of the step."""
+
+    key: str
+    first: int
+    last: int
+
+
 class Annotated(Record, tag="annotated", kw_only=True):
     """A remark made about the session from outside, after the fact."""
 
@@ -233,7 +246,7 @@ class Flushed(Record, tag="flushed", kw_only=True):
 
 
 Canonical = Token | Tokens | Emission | Metric | Module | Once | Transition | Event | File | Note
-Bookkeeping = Opened | Resumed | Superseded | Checkpoint | Released | Closed | Annotated | Flushed
+Bookkeeping = Opened | Resumed | Superseded | Checkpoint | Released | Closed | Failed | Annotated | Flushed
 STATUSES = ("ok", "error", "skipped")
 CANONICAL_KINDS = frozenset(("token", "tokens", "emission", "metric", "module", "once", "transition", "event", "file", "note"))
 VOLATILE_FIELDS = frozenset(("n", "ts", "info", "crc", "synced", "join", "back"))

@@ -9,7 +9,19 @@ import pytest
 
 import holdfast
 from holdfast import Diverged, HoldfastError, SettingsDiffer, Workspace
-from tests.helpers.programs import Fuse, Tick, canonical, digest, everything, in_child, kill, never, result_of, superseded
+from tests.helpers.programs import (
+    Fuse,
+    Tick,
+    canonical,
+    die,
+    digest,
+    everything,
+    in_child,
+    kill,
+    never,
+    result_of,
+    superseded,
+)
 
 OnDivergence = Literal["supersede", "raise", "fork"]
 
@@ -152,6 +164,49 @@ def test_another_top_level_record_before_a_loop_leaves_the_loops_history(tmp_pat
 
 def steps_seen(steps: list[int]) -> Tick:
     return lambda: steps.append(len(steps))
+
+
+@pytest.mark.parametrize("where", ["before", "behind a loop", "at once again"])
+def test_steps_of_a_changed_program_get_their_checkpoints_again(tmp_path: Path, where: str) -> None:
+    def program(names: str, fatal: str = "") -> list[str]:
+        ran: list[str] = []
+        counter = Counter()
+
+        def act(name: str) -> int:
+            if name == fatal:
+                die()
+            ran.append(name)
+            counter.value = counter.value * 31 + ord(name)
+            return counter.value
+
+        with holdfast.session("run", root=tmp_path, track={"counter": counter}) as run:
+            for name in names:
+                if name == "-":
+                    for step in run.loop(2, checkpoint_every=1):
+                        counter.value += step + 1
+                        run.metric(value=counter.value)
+                else:
+                    run.step(name, act, name)
+        return ran
+
+    loop = "-" if where == "behind a loop" else ""
+    kill(lambda: program(f"a{loop}bc", "c"))
+    if where == "at once again":
+        kill(lambda: program("aXbc", "b"))
+        assert result_of(lambda: program("aXbcd")) == ["b", "c", "d"]
+    else:
+        kill(lambda: program(f"aX{loop}bcd", "d"))
+        assert result_of(lambda: program(f"aX{loop}bcd")) == ["d"]
+    assert result_of(lambda: program(f"aX{loop}bcd")) == []
+    shown = [fields["name"] for fields in canonical(tmp_path) if fields["kind"] == "module"]
+    assert shown == ["a", "X", "b", "c", "d"]
+    results = {fields["name"]: fields["result"] for fields in canonical(tmp_path) if fields["kind"] == "module"}
+    if where == "behind a loop":  # which was passed: it ended with the state that it had then
+        metrics = [fields["values"]["value"] for fields in canonical(tmp_path) if fields["kind"] == "metric"]
+        assert results["b"] == metrics[-1] * 31 + ord("b")
+    else:
+        assert results["b"] == results["X"] * 31 + ord("b")
+    assert results["d"] == (results["b"] * 31 + ord("c")) * 31 + ord("d")
 
 
 def test_another_top_level_record_at_the_end_of_a_finished_run_is_the_one_that_stands(tmp_path: Path) -> None:

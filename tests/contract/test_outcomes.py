@@ -104,6 +104,9 @@ def test_a_step_says_what_became_of_it(tmp_path: Path) -> None:
         (Outcome(1, status="done"), "step['a'].status"),
         (Outcome(object()), "step['a']"),
         (Outcome(1, change=(1, object())), "step['a'].change"),
+        (Outcome(1, change=5), "step['a'].change"),  # type: ignore[arg-type]
+        (Outcome(1, change=(1,)), "step['a'].change"),  # type: ignore[arg-type]
+        (Outcome(1, change=(1, 2, 3)), "step['a'].change"),  # type: ignore[arg-type]
         (Outcome(1, index=1.5), "step['a'].index"),  # type: ignore[arg-type]  # what is refused
         (Outcome(1, phase=7), "step['a'].phase"),  # type: ignore[arg-type]
         (Outcome(1, info={"a": object()}), "info['a']"),

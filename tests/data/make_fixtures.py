@@ -347,9 +347,33 @@ def rewound(sample: Sample) -> None:
             holdfast.Workspace(sample.root).rewind("rewound", at=1)
 
 
+def tried(sample: Sample) -> None:
+    """A step that failed is done again by the second attempt, which records something else in it."""
+    for attempt in (1, 2):
+        run = sample.start("tried")
+
+        def fetch(attempt: int = attempt, run: holdfast.Run = run) -> None:
+            run.note("asked")
+            with run.lane("side"):
+                run.note("meanwhile")
+            run.note(f"answer {attempt}")
+            raise ConnectionError
+
+        try:
+            run.step("fetch", fetch)
+        except ConnectionError:
+            run.event("failed")
+        run.step("fetch", lambda: "fetched")
+        sample.states.update({1: describe({}), 2: describe({})})
+        if attempt == 1:
+            sample.kill(run)
+        else:
+            run.close()
+
+
 SAMPLES: tuple[Callable[[Sample], None], ...] = (
     *(closed, killed, batch, power, powerloss),
-    *(everything, arrays, rolled, sealed, forked, rewound),
+    *(everything, arrays, rolled, sealed, forked, rewound, tried),
 )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 FORMAT = 1
 CANONICAL = {"token", "tokens", "emission", "metric", "module", "once", "transition", "event", "file", "note"}
-BOOKKEEPING = {"opened", "resumed", "superseded", "checkpoint", "released", "closed", "annotated", "flushed"}
+BOOKKEEPING = {"opened", "resumed", "superseded", "checkpoint", "released", "closed", "failed", "annotated", "flushed"}
 VOLATILE = {"n", "ts", "back", "info", "join", "synced", "crc"}
 HEADER = {"kind", "format", "session", "writer", "segment", "attempt", "boot", "durability", "first", "prev", "crc"}
 SAFETENSORS = {
@@ -490,7 +490,7 @@ class Session:
             behind = record.get("behind", {}).get(span.get("lane", ""))
             if behind is not None:
                 reached = min(reached, behind - 1)
-            if n > record["n"] and not span.get("top", False) and span["first"] <= reached:
+            if n > record["n"] and not span.get("top", False) and not span.get("failed", False) and span["first"] <= reached:
                 return True
         return False
 

@@ -77,6 +77,14 @@ def test_global_generators_are_stored_only_once_they_have_moved() -> None:
     assert set(kept.moved()) == {"python", "numpy"}  # moved once is moved
 
 
+@pytest.mark.parametrize("place", [0, 4, 300, 623])
+def test_python_words_that_are_set_one_by_one_have_moved(place: int) -> None:
+    kept = GlobalGenerators()
+    version, words, gauss = random.getstate()
+    random.setstate((version, (*words[:place], words[place] ^ 1, *words[place + 1 :]), gauss))
+    assert set(kept.moved()) == {"python"}
+
+
 def test_a_global_generator_that_is_seeded_has_moved() -> None:
     kept = GlobalGenerators()
     random.seed(5)

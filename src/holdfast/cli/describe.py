@@ -133,5 +133,6 @@ _LINES: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "superseded": _superseded,
     "checkpoint": lambda fields: f"{fields['number']}" + _named(fields, "name", "at", "metrics", "size"),
     "released": lambda fields: f"checkpoints of records {', '.join(map(str, fields['checkpoints']))}",
+    "failed": lambda fields: f"{brief(fields['key'])}, in which records {fields['first']} to {fields['last']} were made",
     "closed": lambda fields: fields["status"] + _named(fields, "reason", "to"),
 }

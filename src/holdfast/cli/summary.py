@@ -8,7 +8,9 @@ from typing import Any
 from holdfast.cli.charts import Series, Timeline
 from holdfast.cli.describe import plain_number
 
-BOOKKEEPING = frozenset(("opened", "resumed", "superseded", "checkpoint", "released", "closed", "annotated", "flushed"))
+BOOKKEEPING = frozenset(
+    ("opened", "resumed", "superseded", "checkpoint", "released", "closed", "failed", "annotated", "flushed")
+)
 _SHOWN_CHECKPOINTS = 5
 
 

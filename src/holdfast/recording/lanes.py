@@ -8,16 +8,19 @@ from contextvars import ContextVar
 
 import msgspec
 
+from holdfast.errors import UsageError
 from holdfast.recording.fields import text_value
 
 _AUTOMATIC_NAME = re.compile(r"Thread-\d+( \(.*\))?|ThreadPoolExecutor-\d+_\d+|asyncio_\d+|Dummy-\d+", re.DOTALL)
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """A promise of order among the records of one lane; top: they are made outside every loop and step."""
+    """A promise of order among the records of one lane; top: they are made outside every loop and step. once: the key of the
+    `once` whose function runs, in which nothing can be recorded."""
 
     name: str
     top: bool
+    once: str | None = None
 
 
 current_lane: ContextVar[Lane | None] = ContextVar("holdfast_lane", default=None)
@@ -41,9 +44,17 @@ class Lanes:
         self.top, self._unnamed = top, itertools.count()
 
     def place(self) -> tuple[str, bool]:
-        """Lane that this thread records in, "" for the program's own, and whether outside every loop and step."""
+        """Lane that this thread records in, "" for the program's own, and whether outside every loop and step.
+
+        Raises UsageError in the function of a `once`.
+        """
         lane = current_lane.get()
         if lane is not None:
+            if lane.once is not None:
+                raise UsageError(
+                    f"once({lane.once!r}): its function recorded something, and a resumed program does not call it again. That "
+                    "was not recorded; do it before or behind the call, or return what is to be recorded"
+                )
             return lane.name, lane.top
         return "" if get_ident() == self.owner else self._thread_lane(), self.top
 

@@ -47,6 +47,10 @@ class Checkpointing:
         record, self.newest = self.newest, None
         if not isinstance(error, DiskFull) or (record is not None and self.is_recorded(record)):
             return
+        self.discard(stored)
+
+    def discard(self, stored: Mapping[str, Any]) -> None:
+        """Remove the files of a state that there is no record of."""
         if self._releasing.remove_files(lambda store: store.take_back(stored)) and "folder" in stored:
             self._recorder.outlet.counts.file_bytes -= stored["size"]
 

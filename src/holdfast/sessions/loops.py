@@ -39,8 +39,8 @@ class Loops:
         self._recorder = parts.recorder
         self.step: int | None = None
         self.resumed_step: int | None = None
-        # Of a loop that was left, to be recorded once the program goes on; emptied in place, as a signal handler may do that
-        # while it is on its way into the log.
+        # Of a loop that was left, one for each name asked for, to be recorded once the program goes on; emptied in place, as a
+        # signal handler may do that while it is on its way into the log.
         self._left: list[Checkpoint] = []
 
     def loop(self, n: int | None, checkpoint_every: int | None, checkpoint_seconds: float | None) -> Iterator[int]:
@@ -61,17 +61,18 @@ class Loops:
             return
         if not self._recorder.lanes.top:
             self._recorder.lanes.go_to(top=True)
-        record = self._left[0] if self._left else None
-        if record is not None and not self._checkpoints.is_recorded(record):  # it is after an interrupt behind its append
+        last = self._left[-1] if self._left else None
+        if last is not None and not self._checkpoints.is_recorded(last):  # it is after an interrupt behind its append
             self._recorder.append_group(self._left)
         if self._recorder.before_next is None:
             return  # a signal handler recorded something, and all this was done for that
-        if record is not None and record.at is not None:
-            self._checkpoints.newest = record
-            self._program.loops[record.at] = msgspec.structs.replace(self._program.loops[record.at], ended=record.n)
+        if last is not None and last.at is not None:
+            self._program.loops[last.at] = msgspec.structs.replace(self._program.loops[last.at], ended=last.n)
+        taken = self._left[:]
         self._left.clear()
         self._recorder.set_before_next(None)
-        if record is not None:
+        for record in taken:
+            self._checkpoints.newest = record
             self._checkpoints.taken()
 
     def _steps(self, key: str, n: int | None, every: int | None, seconds: float | None) -> Iterator[int]:
@@ -117,7 +118,7 @@ class Loops:
             self._restoring.restore()
             if (saved is None or not saved.left) and (n is None or start < n):
                 self.resumed_step = start
-        elif saved is not None and saved.ended is not None and self._restoring.at is not None:
+        elif saved is not None and saved.ended is not None and self._restoring.is_on_the_way:
             self._restoring.restore_passed(saved.ended, key)
         if saved is not None and saved.left:
             return None
@@ -147,7 +148,7 @@ class Loops:
     def _leave(self, key: str) -> None:
         """Copy the state that a loop is left with by a break or an exception. Its record follows once the program goes on, and
         only then is it behind the loop: at an exception that ends the run, the next attempt goes on within it."""
-        names, self._checkpoints.asked = self._checkpoints.asked, []
+        names, self._checkpoints.asked = self._checkpoints.asked or [""], []
         self._recorder.set_before_next(self.go_on)
         is_ending = (
             self._is_closed()
@@ -161,8 +162,9 @@ class Loops:
         try:
             self._recorder.flush_accepted()
             position = self._recorder.position
-            name = names[-1] or None if names else None
-            self._left[:] = [self._checkpoints.record_of(self._checkpoints.copy_state(), key, name, position)]
+            self._left[:] = [
+                self._checkpoints.record_of(self._checkpoints.copy_state(), key, name or None, position) for name in names
+            ]
         except Exception as error:  # state_dict is the program's; and what ends the loop must not be hidden by this
             self._parts.notice(f"the state at the end of {key} could not be kept ({type(error).__name__}: {error})")
 

@@ -23,6 +23,11 @@ class Program:
         """Whether the program came to a loop or a `run.step`."""
         return bool(self._entered or self._occurrences)
 
+    @property
+    def has_loops_ahead(self) -> bool:
+        """Whether there are cursors of loops that it has not come to yet."""
+        return self._entered < len(self.loops)
+
     def next_loop(self) -> str:
         """The key of the loop that is being entered."""
         key = f"loop:{self._entered}"

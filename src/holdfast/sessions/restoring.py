@@ -12,13 +12,14 @@ class Restoring:
     """Gives everything tracked the state that it had.
 
     at: key of the loop or step that the last checkpoint lies in, where its state is to come back; None once it has, and where
-    there is none.
+    there is none. is_on_the_way: the program passes what it did before that, or has another way to go since it was changed.
     """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         checkpoint = parts.point.checkpoint
         self.at = checkpoint.at if checkpoint else None
+        self.is_on_the_way = self.at is not None
         self._state = parts.store.load(checkpoint) if checkpoint else None
         if self._state is not None:
             refuse_other_objects(parts.name, parts.tracked, self._state[0], parts.settings)
@@ -28,7 +29,12 @@ class Restoring:
         """Bring back the state of the checkpoint that the run goes on from."""
         assert self._state is not None
         (state, arrays), self._state, self.at = self._state, None, None
+        self.is_on_the_way = False
         self._bring_back(state, arrays)
+
+    def give_up(self) -> None:
+        """The step whose state was to come back is no part of the program any more: the run goes on from where it is."""
+        self._state = self.at = None
 
     def restore_passed(self, n: int, key: str) -> None:
         """Bring back the state at the end of a loop or step that the run passes on its way to where it goes on: code behind it

@@ -14,6 +14,7 @@ from holdfast.records import (
     BadRecord,
     Checkpoint,
     Closed,
+    Failed,
     Opened,
     Range,
     Record,
@@ -23,6 +24,7 @@ from holdfast.records import (
     encode_record,
     kind_of,
 )
+from holdfast.sessions.tries import FailedTries
 from holdfast.storage.reader import LogReader
 
 Stream = tuple[str, bool]
@@ -54,13 +56,15 @@ class ResumePoint(msgspec.Struct):
     """What reading a log back to its last good checkpoint found.
 
     checkpoint: the one to restore, None to begin at the start. chain: the last record of the chain. skipped: sentences
-    about checkpoints that could not be taken. last_number: of the last checkpoint recorded, good or not.
+    about checkpoints that could not be taken. last_number: of the last checkpoint recorded, good or not. failed: the steps that
+    failed behind it.
     """
 
     checkpoint: Checkpoint | None = None
     opened: Opened | None = None
     closed: Closed | None = None
     superseded: list[Superseded] = msgspec.field(default_factory=list)
+    failed: list[Failed] = msgspec.field(default_factory=list)
     skipped: list[str] = msgspec.field(default_factory=list)
     chain: int = 0
     last_number: int = 0
@@ -98,6 +102,9 @@ def find_resume_point(reader: LogReader, verify: Callable[[Checkpoint], None]) -
         if isinstance(record, Superseded):
             found.superseded.append(record)
             chain = n if chain is None else chain
+        elif isinstance(record, Failed):
+            found.failed.append(record)
+            chain = n if chain is None else chain
         elif isinstance(record, Closed):
             if is_end:
                 found.closed = record
@@ -127,7 +134,7 @@ def is_dead(record: Checkpoint, later: list[Superseded]) -> bool:
             matched_up_to = record.position["main"]
             if span.lane in record.behind:
                 matched_up_to = min(matched_up_to, record.behind[span.lane] - 1)
-            if not span.top and superseded.n > record.n and span.first <= matched_up_to:
+            if not span.top and not span.failed and superseded.n > record.n and span.first <= matched_up_to:
                 return True
     return False
 
@@ -135,7 +142,8 @@ def is_dead(record: Checkpoint, later: list[Superseded]) -> bool:
 class Expectations:
     """What a resumed program is expected to repeat: of each lane the records behind the position, and all top-level ones.
 
-    They are read as they are needed. `remaining` counts them; `rerun` of them lie behind the position.
+    They are read as they are needed. `remaining` counts them; `rerun` of them lie behind the position. tries: what it repeats
+    besides, as the steps in which it was recorded failed.
     """
 
     def __init__(self, reader: LogReader, point: ResumePoint) -> None:
@@ -145,6 +153,9 @@ class Expectations:
         self._behind = checkpoint.behind if checkpoint else {}
         start = min([self.position + 1, *self._behind.values()])
         self._superseded = list(point.superseded)
+        self.tries = FailedTries()
+        for failed in reversed(point.failed):
+            self.tries.add(failed)
         tops = self._follow_chain(checkpoint.back or 0, start) if checkpoint else []
         for _, line in reader.read(start, checkpoint.n if checkpoint else 0):
             if kind_of(line) == "superseded":
@@ -160,36 +171,49 @@ class Expectations:
                 self._queues.setdefault((lane, True), deque()).append((n, b""))
         for n, place in self._expected_from(start):
             self._expect(n, (place.lane or "", place.top))
-        self.remaining = sum(self._counts.values())
-        self.rerun = self.remaining - sum(len(queue) for queue in self._queues.values())
+        self._expect_tries()
+        self.rerun = sum(self._counts.values()) - sum(len(queue) for queue in self._queues.values())
+        self.remaining = self._count()
         self._source = self._lines_from(start)
         self.trusts_top = False  # top-level records made from a state that is not there any more are not compared
 
     def match(self, record: Record) -> int | Divergence | None:
         """n of the expected record where this is it (then it is expected no more), None where its lane expects nothing."""
         lane = record.lane or ""
-        if not self._counts.get((lane, True)) and not self._counts.get((lane, False)):
+        again = self.tries.next(lane)
+        if again is None and not self._counts.get((lane, True)) and not self._counts.get((lane, False)):
             return None
         expected = self.peek(lane, record.top)
         found = _decode(encode_record(record))
         if expected is None:
-            n = min(self._first((lane, top)) for top in (True, False) if self._counts.get((lane, top)))
+            firsts = [self._first((lane, top)) for top in (True, False) if self._counts.get((lane, top))]
+            n = min(firsts if again is None else [*firsts, again])
             following = _decode(self._reader.find(n))
             return Divergence(n, lane, following, found, "the program recorded something more")
         n, fields = expected
+        is_again = not record.top and again is not None
         is_trusted = (
-            self.trusts_top and record.top and all(fields.get(key) == found.get(key) for key in ("kind", "name", "key"))
+            self.trusts_top
+            and (record.top or is_again)
+            and all(fields.get(key) == found.get(key) for key in ("kind", "name", "key"))
         )
         if not is_trusted and canonical_bytes(fields) != canonical_bytes(found):
             return Divergence(n, lane, fields, found, "the program recorded something else")
-        self._queues[lane, record.top].popleft()
-        self._counts[lane, record.top] -= 1
+        if is_again:
+            self.tries.pop(lane)
+        else:
+            self._queues[lane, record.top].popleft()
+            self._counts[lane, record.top] -= 1
+        if not record.top:
+            self.tries.note(n)
         self.remaining -= 1
         return n
 
     def peek(self, lane: str, top: bool) -> tuple[int, dict[str, Any]] | None:
         """n and fields of the record expected next in a stream."""
         stream = lane, top
+        if not top and (again := self.tries.next(lane)) is not None:
+            return again, _decode(self._reader.find(again))
         if not self._counts.get(stream):
             return None
         n, line = self._head(stream)
@@ -197,16 +221,24 @@ class Expectations:
 
     def ranges(self, lane: str | None = None, top: bool | None = None) -> list[Range]:
         """What is still expected, of one lane and kind or of all, as ranges for a `superseded` record."""
-        return [
+        ranges = [
             Range(first=self._first(stream), last=self._last[stream], lane=stream[0], top=stream[1])
             for stream in self._streams(lane, top)
         ]
+        return ranges if top else [*self.tries.ranges(lane), *ranges]
 
     def drop(self, lane: str | None = None, top: bool | None = None) -> None:
         """Expect that no more."""
         for stream in self._streams(lane, top):
             self._counts[stream] = 0
-        self.remaining = sum(self._counts.values())
+        if not top:
+            self.tries.drop(lane)
+        self.remaining = self._count()
+
+    def pass_step(self, key: str, n: int) -> None:
+        """The program passes a step whose result is record n: what it recorded in its failed tries does not come again."""
+        self.tries.pass_step(key, n)
+        self.remaining = self._count()
 
     def close(self) -> None:
         """Let go of the log's files."""
@@ -222,6 +254,7 @@ class Expectations:
     def first_difference(self) -> tuple[int, str, dict[str, Any]] | None:
         """n, lane and fields of the first record still expected."""
         firsts = [(self._first(stream), stream[0]) for stream, count in self._counts.items() if count]
+        firsts.extend(self.tries.firsts())
         if not firsts:
             return None
         n, lane = min(firsts)
@@ -231,6 +264,21 @@ class Expectations:
         """Lane → n of its first record not yet matched, for those that lie before the position."""
         firsts = {stream[0]: self._first(stream) for stream, count in self._counts.items() if count and not stream[1]}
         return {lane: n for lane, n in firsts.items() if n <= position}
+
+    def _count(self) -> int:
+        return sum(self._counts.values()) + len(self.tries)
+
+    def _expect_tries(self) -> None:
+        """Of the steps that failed, what lies before the position and is not expected anyway."""
+        found: dict[int, tuple[str, Failed]] = {}
+        for record in self.tries.records:
+            for n, line in self._reader.read(record.first, min(record.last, self.position)):
+                if n not in found and kind_of(line) in CANONICAL_KINDS and not (place := place_of(line)).top:
+                    lane = place.lane or ""
+                    if not self._is_expected(n, place) and not self._is_superseded(n, lane, False):
+                        found[n] = lane, record
+        for n, (lane, record) in sorted(found.items()):
+            self.tries.expect(n, lane, record)
 
     def _expect(self, n: int, stream: Stream) -> None:
         self._counts[stream] = self._counts.get(stream, 0) + 1
@@ -265,7 +313,8 @@ class Expectations:
         return any(span.covers(n, lane, top) for record in self._superseded if record.n > n for span in record.ranges)
 
     def _follow_chain(self, n: int, before: int) -> list[tuple[int, str]]:
-        """Number and lane of the top-level records before a number, in order; takes in the superseded records on the way."""
+        """Number and lane of the top-level records before a number, in order; takes in the superseded and failed records on the
+        way."""
         tops: list[tuple[int, str]] = []
         while n:
             line = self._reader.find(n)
@@ -275,6 +324,10 @@ class Expectations:
                 assert isinstance(record, Superseded)
                 if all(known.n != record.n for known in self._superseded):
                     self._superseded.append(record)
+            elif place.kind == "failed":
+                failed = decode_bookkeeping(line)
+                assert isinstance(failed, Failed)
+                self.tries.add(failed)
             elif n < before:
                 tops.append((n, place.lane or ""))
             n = n - 1 if place.back is None else place.back

@@ -153,8 +153,9 @@ class Run(Face):
         """Call fn(*args, **kwargs), record its result as a module, and return the recorded result, decoded.
 
         Outside a loop, the result and a checkpoint are appended as one piece, and a step before the position of a resume is
-        not run again. In a loop it is part of the step around it. An exception of fn is recorded nowhere: the next attempt
-        runs the step again. Where fn returns an Outcome, it says more of the record, and `step` returns its result.
+        not run again. In a loop it is part of the step around it. An exception of fn is recorded nowhere, what fn
+        recorded before it stays, and the next try has the same place. Where fn returns an Outcome, it says more of the record,
+        and `step` returns its result.
         """
         self._need_program_thread("step")
         return self._steps.step(name, fn, args, kwargs)
@@ -163,7 +164,8 @@ class Run(Face):
         """Call fn() for what must not be repeated (clock, network, a model call) and return its recorded value, decoded.
 
         Flushed in every mode before it returns. A resumed program gets the recorded value, and fn is not called; a kill
-        between the call and its record repeats the call. The value is no part of the digest.
+        between the call and its record repeats the call. The value is no part of the digest. While fn runs, its thread can
+        record nothing (UsageError): do that before or behind, or return what is to be recorded.
         """
         return self._steps.once(key, fn)
 
@@ -198,6 +200,7 @@ class Run(Face):
 
     def _need_program_thread(self, what: str) -> None:
         if not self._recorder.lanes.is_owner():
+            self._recorder.lanes.place()  # which says it better in the function of a `once`
             raise UsageError(
                 f"run.{what} belongs to the thread that opened the session, outside its lanes. Nothing was changed; call it "
                 "there (records may come from any thread)"
