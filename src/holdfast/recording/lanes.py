@@ -15,12 +15,10 @@ _AUTOMATIC_NAME = re.compile(r"Thread-\d+( \(.*\))?|ThreadPoolExecutor-\d+_\d+|a
 
 
 class Lane(msgspec.Struct, frozen=True):
-    """A promise of order among the records of one lane; top: they are made outside every loop and step. once: the key of the
-    `once` whose function runs, in which nothing can be recorded."""
+    """A promise of order among the records of one lane; top: they are made outside every loop and step."""
 
     name: str
     top: bool
-    once: str | None = None
 
 
 current_lane: ContextVar[Lane | None] = ContextVar("holdfast_lane", default=None)
@@ -29,13 +27,15 @@ current_lane: ContextVar[Lane | None] = ContextVar("holdfast_lane", default=None
 class Lanes:
     """Knows the lane of every thread. The one that made this is the owner, whose records are the program's own lane.
 
-    top: whether the program is outside every loop and step. entered: how many lanes the owner is in.
+    top: whether the program is outside every loop and step. entered: how many lanes the owner is in. asking: thread → key of
+    the `once` whose function it runs, in which nothing can be recorded.
     """
 
     def __init__(self) -> None:
         self.owner = get_ident()
         self.top = True
         self.entered = 0
+        self.asking: dict[int, str] = {}
         self._unnamed = itertools.count()  # of the threads without a name that record in this step, or between two of them
         self._threads = threading.local()  # lane: the count it was drawn from, or this object, and its name
 
@@ -48,15 +48,20 @@ class Lanes:
 
         Raises UsageError in the function of a `once`.
         """
+        if self.asking:
+            self.refuse_in_once()
         lane = current_lane.get()
         if lane is not None:
-            if lane.once is not None:
-                raise UsageError(
-                    f"once({lane.once!r}): its function recorded something, and a resumed program does not call it again. That "
-                    "was not recorded; do it before or behind the call, or return what is to be recorded"
-                )
             return lane.name, lane.top
         return "" if get_ident() == self.owner else self._thread_lane(), self.top
+
+    def refuse_in_once(self) -> None:
+        """Raise UsageError where this thread runs the function of a `once`."""
+        if (key := self.asking.get(get_ident())) is not None:
+            raise UsageError(
+                f"once({key!r}): its function recorded something, and a resumed program does not call it again. That was not "
+                "recorded; do it before or behind the call, or return what is to be recorded"
+            )
 
     def is_owner(self) -> bool:
         """Whether this thread opened the session, and is in no lane."""

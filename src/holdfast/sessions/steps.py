@@ -1,5 +1,6 @@
 """Calls whose results are recorded, and come from the log in a resumed run: `run.step` and `run.once`."""
 
+from _thread import get_ident
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +9,6 @@ import msgspec
 from holdfast import codec
 from holdfast.errors import Diverged, HoldfastError, InvalidValue
 from holdfast.recording import fields
-from holdfast.recording.lanes import Lane, current_lane
 from holdfast.records import STATUSES, Failed, Module, Once, Record, Transition
 from holdfast.sessions.checkpointing import Checkpointing
 from holdfast.sessions.parts import Parts
@@ -111,19 +111,21 @@ class Steps:
             tree = expected[1].get("value")
         else:
             self._recorder.outlet.raise_stopped()
-            tree = codec.snapshot(self._ask(fn, Lane(lane, top, key)), f"once[{key!r}]")
+            tree = codec.snapshot(self._ask(fn, key), f"once[{key!r}]")
         self._recorder.record(Once(key=key, value=tree))
         return codec.decode(tree)
 
-    def _ask(self, fn: Callable[[], Any], lane: Lane) -> Any:
+    def _ask(self, fn: Callable[[], Any], key: str) -> Any:
         """What the function of a `once` returns. What it recorded would stand before its value, and not come again."""
-        token = current_lane.set(lane)
-        self._recorder.enter_lane(1)
+        asking, me = self._recorder.lanes.asking, get_ident()
         try:
+            asking[me] = key
+            self._recorder.open_gate()
             return fn()
         finally:
-            current_lane.reset(token)
-            self._recorder.enter_lane(-1)
+            if me in asking:
+                del asking[me]  # first: an interrupt may come with the call
+            self._recorder.open_gate()
 
     def _record(self, records: list[Any], key: str, outside: str) -> list[str]:
         """The result of a step, and a checkpoint where there is no loop or step around it. Returns the names ("" for none) of
