@@ -29,6 +29,11 @@ class LogReader:
         """n of the last record, 0 where there is none."""
         return self.past.last
 
+    @property
+    def files(self) -> Files:
+        """The operations that it reads by."""
+        return self._files
+
     def refresh(self) -> None:
         """Take in what was appended since; costs what is new, not what is old."""
         with read_errors(self.folder):

@@ -1,0 +1,82 @@
+"""What of a log was superseded: the ranges, ready to be asked about single records and whole stretches."""
+
+from bisect import bisect_right
+from collections.abc import Iterable
+
+from holdfast.reading.blocks import is_live, line_blocks
+from holdfast.records import Superseded, decode_bookkeeping
+from holdfast.storage.reader import LogReader
+
+_MARK = b'{"kind":"superseded"'
+
+
+class SupersededSpans:
+    """The numbers that `superseded` records take back, lane by lane, the top-level ones apart."""
+
+    def __init__(self, records: Iterable[Superseded] = ()) -> None:
+        self._spans: dict[tuple[str, bool], list[tuple[int, int]]] = {}
+        self.records = tuple(records)
+        for record in self.records:
+            for span in record.ranges:
+                if span.first <= (last := min(span.last, record.n - 1)):
+                    self._spans.setdefault((span.lane, span.top), []).append((span.first, last))
+        for key, spans in self._spans.items():
+            self._spans[key] = _merged(spans)
+
+    def __bool__(self) -> bool:
+        return bool(self._spans)
+
+    def covers(self, n: int, lane: str | None, top: bool) -> bool:
+        """Whether record n, of this lane and level, was superseded."""
+        spans = self._spans.get((lane or "", top))
+        return spans is not None and _covers(spans, n)
+
+    def touches(self, first: int, last: int) -> bool:
+        """Whether any of the records first to last may have been superseded."""
+        return any(_touches(spans, first, last) for spans in self._spans.values())
+
+
+def superseded_spans(reader: LogReader, first: int = 1) -> SupersededSpans:
+    """What the `superseded` records from number `first` on take back; reads at the pace of memory, and decodes only those.
+
+    Live segments of the log's first attempt are passed over: an attempt only ever supersedes what earlier ones recorded
+    (docs/format.md, "The canonical view").
+    """
+    return SupersededSpans(_superseded_records(reader, first))
+
+
+def _superseded_records(reader: LogReader, first: int) -> list[Superseded]:
+    found: list[Superseded] = []
+    extents = reader.past.extents
+    for extent in extents:
+        if is_live(extent) and is_live(extents[0]) and extent.header.attempt == extents[0].header.attempt:
+            continue
+        for block in line_blocks(reader, max(first, extent.header.first), extent.last):
+            if _MARK not in block.data:
+                continue
+            for line in block.lines():
+                if line.startswith(_MARK):
+                    record = decode_bookkeeping(line)
+                    assert isinstance(record, Superseded)
+                    found.append(record)
+    return found
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = merged[-1][0], max(merged[-1][1], last)
+        else:
+            merged.append((first, last))
+    return merged
+
+
+def _covers(spans: list[tuple[int, int]], n: int) -> bool:
+    at = bisect_right(spans, (n, 1 << 63)) - 1
+    return at >= 0 and n <= spans[at][1]
+
+
+def _touches(spans: list[tuple[int, int]], first: int, last: int) -> bool:
+    at = bisect_right(spans, (last, 1 << 63)) - 1
+    return at >= 0 and first <= spans[at][1]
