@@ -1,0 +1,106 @@
+"""From the lines of a log to pieces of the index."""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from holdfast.reading.columns import TokenBatch, token_batches
+from holdfast.reading.index.piece import NAMED, Piece, assemble
+from holdfast.reading.superseded import SupersededSpans, superseded_spans
+from holdfast.storage.lines import strip_close
+from holdfast.storage.reader import LogReader
+
+if TYPE_CHECKING:
+    from holdfast.reading.index.dictionary import Array
+
+MAX_ROWS = 1 << 24
+_FIELDS = ("token", "z", "ts", "top", *NAMED)
+
+
+def mark_of(line: bytes) -> int:
+    """By what the record of a line is known again, whichever segment holds it, sealed or not."""
+    return crc32(strip_close(line))
+
+
+def text_of(token: object) -> str:
+    """A token as the text that patterns look at: an id's digits, and bytes as UTF-8, with `\\xff` for what is none."""
+    if isinstance(token, str):
+        return token
+    return token.decode("utf-8", "backslashreplace") if isinstance(token, bytes | bytearray) else str(token)
+
+
+def pieces_of(
+    reader: LogReader,
+    first: int,
+    last: int,
+    *,
+    max_rows: int = MAX_ROWS,
+    progress: Callable[[int], object] = lambda n: None,
+) -> Iterator[Piece]:
+    """The tokens of the records first to last, superseded ones too, in pieces. `progress` is told the records done."""
+    superseded = superseded_spans(reader, first).records
+    gathered = _Gathered()
+
+    def finished(end: int) -> Piece:
+        here = [record for record in superseded if first <= record.n <= end]
+        return gathered.piece(first, end, mark_of(reader.find(end)), here)
+
+    for batch in token_batches(reader, first, last, fields=_FIELDS, canonical=False, spans=SupersededSpans()):
+        if gathered.count and gathered.count + len(batch) > max_rows:
+            end = batch.n[0] - 1
+            yield finished(end)
+            gathered, first = _Gathered(), end + 1
+        gathered.add(batch)
+        progress(batch.n[-1])
+    yield finished(last)
+
+
+class _Codes(dict[Any, int]):
+    """Numbers values in the order in which they are first seen."""
+
+    def __missing__(self, value: Any) -> int:
+        self[value] = found = len(self)
+        return found
+
+
+class _Gathered:
+    """Columns that grow batch by batch."""
+
+    def __init__(self) -> None:
+        self._texts = _Codes()
+        self._named = {name: _Codes() for name in NAMED}
+        self._columns: dict[str, list[Array]] = {}
+        self.count = 0
+
+    def add(self, batch: TokenBatch) -> None:
+        """Take in a batch."""
+        import numpy as np
+
+        count = len(batch)
+        tokens = batch.token
+        if set(map(type, tokens)) != {str}:
+            tokens = [text_of(token) for token in tokens]
+        columns: dict[str, Array] = {
+            "codes": np.fromiter(map(self._texts.__getitem__, tokens), dtype=np.uint32, count=count),
+            "n": np.array(batch.n, dtype=np.int64),
+            "ts": np.array(batch.ts, dtype=np.int64),
+            "z": np.array(batch.z, dtype=np.float64),
+            "place": np.array(batch.place, dtype=np.uint32),
+            "top": np.array(batch.top, dtype=bool),
+        }
+        for name, codes in self._named.items():
+            columns[name] = np.fromiter(map(codes.__getitem__, getattr(batch, name)), dtype=np.uint32, count=count)
+        for name, column in columns.items():
+            self._columns.setdefault(name, []).append(column)
+        self.count += count
+
+    def piece(self, first: int, last: int, mark: int, superseded: list[Any]) -> Piece:
+        """What was taken in, as a piece."""
+        import numpy as np
+
+        if not self.count:
+            self.add(TokenBatch(n=[], place=[]))
+        columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
+        codes = columns.pop("codes")
+        names = {name: list(known) for name, known in self._named.items()}
+        return assemble(first, last, mark, list(self._texts), codes, columns, names, superseded)

@@ -1,0 +1,283 @@
+"""The distinct texts of many tokens, sorted, and which of them a pattern finds."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from holdfast.reading.patterns import STAR, Pattern, part_source, plain_beginning, variants
+from holdfast.reading.regex import Expression
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array: TypeAlias = np.ndarray[Any, Any]
+
+Selection: TypeAlias = "slice | Array"
+"""Ids of texts: a stretch, or an ascending array of them."""
+
+_FEW = 2000  # up to here matches are looked for one by one
+_NEWLINE = b"\n"
+
+
+class Lines:
+    """Texts in UTF-8, sorted by their bytes, as lines of one piece of memory: `data` holds each with a newline behind it, and
+    line i begins at `starts[i]`. A text that holds a newline itself stands with zero bytes for it, and as it is in `odd`.
+    """
+
+    def __init__(self, data: Any, starts: "Array", odd: dict[int, str]) -> None:
+        self._data, self.starts, self.odd = data, starts, odd
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    @cached_property
+    def data(self) -> bytes:
+        """All of it, in memory."""
+        return bytes(self._data)
+
+    def line(self, index: int) -> bytes:
+        """A line without its newline."""
+        return bytes(self._data[int(self.starts[index]) : int(self.starts[index + 1]) - 1])
+
+    def text(self, index: int) -> str:
+        """A text as it was."""
+        return self.odd[index] if index in self.odd else self.line(index).decode()
+
+    def texts(self, indices: Sequence[int]) -> list[str]:
+        """The same for many."""
+        return [self.text(index) for index in indices]
+
+    def beginning_with(self, start: bytes) -> slice:
+        """The lines that begin so."""
+        low = self._first_not_below(start)
+        return slice(low, self._first_not_below(start + b"\xff", low))
+
+    def equal_to(self, line: bytes) -> slice:
+        """The lines that are just this: one, or none (two where a newline hides)."""
+        low = high = self._first_not_below(line)
+        while high < len(self) and self.line(high) == line:
+            high += 1
+        return slice(low, high)
+
+    def holding(self, text: bytes) -> "Array":
+        """The lines that hold this text, none of them twice."""
+        import numpy as np
+
+        data, found, at = self.data, [], -1
+        while len(found) < _FEW and (at := data.find(text, at + 1)) >= 0:
+            found.append(at)
+            at = data.find(_NEWLINE, at) - 1 if len(text) > 0 else at
+        if at >= 0:  # many: what stands between them tells where they are, without a step for each
+            lengths = np.fromiter(map(len, data.split(text)), dtype=np.int64)[:-1]
+            return self._of_offsets(np.cumsum(lengths + len(text)) - len(text))
+        return self._of_offsets(np.array(found, dtype=np.int64))
+
+    def found_by(self, expression: Expression, where: slice) -> "Array":
+        """The lines of a stretch in which an expression is found; those in `odd` not rightly."""
+        import numpy as np
+
+        if expression.goes_by_lines:
+            start, end = int(self.starts[where.start]), int(self.starts[where.stop])
+            whole = start == 0 and end == int(self.starts[-1])
+            data = self.data if whole or "data" in self.__dict__ else None
+            if data is None:
+                piece = bytes(self._data[start:end])
+                offsets = np.fromiter(expression.lines_in(piece, 0, max(0, len(piece) - 1)), dtype=np.int64) + start
+            else:
+                offsets = np.fromiter(expression.lines_in(data, start, max(start, end - 1)), dtype=np.int64)
+            return self._of_offsets(offsets)
+        found = [index for index in range(where.start, where.stop) if expression.is_in(self.line(index).decode())]
+        return np.array(found, dtype=np.int64)
+
+    def _of_offsets(self, offsets: "Array") -> "Array":
+        import numpy as np
+
+        found = np.searchsorted(self.starts, offsets, side="right").astype(np.int64) - 1
+        if len(found) > 1:
+            found = found[np.concatenate(([True], found[1:] != found[:-1]))]
+        return found
+
+    def _first_not_below(self, line: bytes, low: int = 0) -> int:
+        high = len(self)
+        while low < high:
+            middle = (low + high) // 2
+            if self.line(middle) < line:
+                low = middle + 1
+            else:
+                high = middle
+        return low
+
+
+class Dictionary:
+    """Distinct texts by id, in the order of their bytes, and for most also the parts between their bars.
+
+    parts: the distinct stripped texts of each part; codes: for each part, which of them each text has (the first `counts[id]`
+    count). Without them patterns go over the texts: there are too many different ones.
+    """
+
+    def __init__(self, lines: Lines, parts: Sequence[Lines] = (), codes: Sequence["Array"] = (), counts: "Array | None" = None):
+        self.lines, self.parts, self.codes, self.counts = lines, parts, codes, counts
+        self._known: dict[Pattern, Selection] = {}
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def select(self, pattern: Pattern) -> Selection:
+        """The ids of the texts that a pattern finds."""
+        found = self._known.get(pattern)
+        if found is None:
+            found = self._select(pattern)
+            if len(self._known) > 64:
+                self._known.clear()
+            self._known[pattern] = found
+        return found
+
+    def forget(self) -> None:
+        """Forget what was found before."""
+        self._known.clear()
+
+    def _select(self, pattern: Pattern) -> Selection:
+        import numpy as np
+
+        found = self._select_lines(pattern)
+        odd = self.lines.odd
+        if not odd:
+            return found
+        ids = np.arange(found.start, found.stop) if isinstance(found, slice) else found
+        right = np.array([index for index, text in odd.items() if pattern.matches(text)], dtype=np.int64)
+        return np.union1d(np.setdiff1d(ids, np.array(list(odd), dtype=np.int64)), right)
+
+    def _select_lines(self, pattern: Pattern) -> Selection:
+        everything = slice(0, len(self))
+        if pattern.is_regex:
+            return self.lines.found_by(pattern.expression, everything)
+        if (glob := pattern.plain) is not None:
+            return self._select_glob(pattern, glob)
+        if self.counts is not None and not pattern.has_escaped_bar and len(pattern.parts) <= len(self.parts):
+            return self._select_parts(pattern, self.counts)
+        return self._select_ranges(pattern)
+
+    def _select_glob(self, pattern: Pattern, glob: tuple[str | None, ...]) -> Selection:
+        texts = [text for text in glob if text is not STAR]
+        if not texts:
+            return slice(0, len(self))
+        if len(texts) == 1 and (all_of := variants(texts[0], limit=1)) is not None:
+            text = all_of[0].encode()
+            if glob == (text.decode(), STAR):
+                return self.lines.beginning_with(text)
+            if glob == (STAR, text.decode(), STAR) and _NEWLINE not in text:
+                return self.lines.holding(text)
+        start = plain_beginning(glob[0] or "").encode()
+        return self.lines.found_by(pattern.expression, self.lines.beginning_with(start))
+
+    def _select_parts(self, pattern: Pattern, counts: "Array") -> Selection:
+        import numpy as np
+
+        length = len(pattern.parts)
+        if length == 1:
+            kept = self._having(pattern, 0, _stripped_source(pattern)) & (counts > 1)
+            return np.union1d(np.flatnonzero(kept), self._equal(pattern))
+        kept = counts == length if pattern.is_whole else counts >= length
+        for index, glob in enumerate(pattern.parts):
+            if glob != (STAR,):
+                kept &= self._having(pattern, index, pattern.part_expression(index))
+        return np.flatnonzero(kept)
+
+    def _having(self, pattern: Pattern, index: int, source: str) -> "Array":
+        """Which texts have a part that is as asked for, as a mask."""
+        import numpy as np
+
+        wanted = np.zeros(len(self.parts[index]), dtype=bool)
+        wanted[Dictionary(self.parts[index])._found_whole(source)] = True
+        return wanted[self.codes[index]]
+
+    def _found_whole(self, source: str) -> "Array":
+        import numpy as np
+
+        expression = Expression(f"^(?:{source})$")
+        found = self.lines.found_by(expression, slice(0, len(self)))
+        if self.lines.odd:
+            found = np.setdiff1d(found, np.array(list(self.lines.odd), dtype=np.int64))
+            found = np.union1d(found, [index for index, text in self.lines.odd.items() if expression.is_in(text)])
+        return found.astype(np.int64)
+
+    def _equal(self, pattern: Pattern) -> "Array":
+        """The texts that are just a pattern without bars and stars."""
+        import numpy as np
+
+        (text,) = pattern.parts[0]
+        all_of = variants(text or "")
+        if all_of is None:
+            return self.lines.found_by(Expression(f"^{part_source(pattern.parts[0])}$"), slice(0, len(self)))
+        spans = [self.lines.equal_to(one.encode()) for one in all_of]
+        return np.array(sorted({index for span in spans for index in range(span.start, span.stop)}), dtype=np.int64)
+
+    def _select_ranges(self, pattern: Pattern) -> Selection:
+        """Without parts: the texts that begin as the pattern does, and those that begin with a blank."""
+        import numpy as np
+
+        glob = pattern.parts[0]
+        start = plain_beginning(glob[0] or "").strip() if glob[0] is not STAR else ""
+        if not start:
+            return self.lines.found_by(pattern.expression, slice(0, len(self)))
+        spans = [self.lines.beginning_with(text.encode()) for text in (*_BLANK_SIGNS, start)]
+        found = [self.lines.found_by(pattern.expression, span) for span in spans if span.stop > span.start]
+        return np.unique(np.concatenate(found)) if found else np.array([], dtype=np.int64)
+
+
+_BLANK_SIGNS = [sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign != "\n"] + ["\0"]
+
+
+def _stripped_source(pattern: Pattern) -> str:
+    (text,) = pattern.parts[0]
+    return part_source(((text or "").strip(),))
+
+
+def lines_of(texts: Sequence[str]) -> tuple[Lines, "Array"]:
+    """Texts as sorted lines, and for each text its id there."""
+    import numpy as np
+
+    shown = [text.replace("\n", "\0") if "\n" in text else text for text in texts]
+    encoded = [text.encode("utf-8", "backslashreplace") for text in shown]
+    order = sorted(range(len(encoded)), key=encoded.__getitem__)
+    ids = np.empty(len(encoded), dtype=np.int64)
+    ids[order] = np.arange(len(encoded))
+    ordered = [encoded[index] for index in order]
+    lengths = np.fromiter(map(len, ordered), dtype=np.int64, count=len(ordered))
+    starts = np.concatenate(([0], np.cumsum(lengths + 1)))
+    if starts[-1] < 1 << 32:
+        starts = starts.astype(np.uint32)
+    odd = {int(ids[index]): texts[index] for index, text in enumerate(texts) if "\n" in text}
+    return Lines(b"".join([line + _NEWLINE for line in ordered]), starts, odd), ids
+
+
+MAX_PARTS = 8
+MAX_DIFFERENT_PARTS = 1 << 16
+MAX_TEXTS_WITH_PARTS = 1 << 20
+
+
+def dictionary_of(texts: Sequence[str]) -> tuple[Dictionary, "Array"]:
+    """Different texts as a dictionary, and for each text its id there."""
+    lines, ids = lines_of(texts)
+    if not texts or len(texts) > MAX_TEXTS_WITH_PARTS:
+        return Dictionary(lines), ids
+    return _with_parts(lines), ids
+
+
+def _with_parts(lines: Lines) -> Dictionary:
+    import numpy as np
+
+    split = [[part.strip() for part in text.split("|")] for text in lines.texts(range(len(lines)))]
+    lengths = np.fromiter(map(len, split), dtype=np.int64, count=len(split))
+    counts = np.minimum(lengths, 255).astype(np.uint8)
+    parts: list[Lines] = []
+    codes: list[Array] = []
+    for index in range(min(MAX_PARTS, int(lengths.max()))):
+        interned: dict[str, int] = {}
+        found = [interned.setdefault(part[index] if len(part) > index else "", len(interned)) for part in split]
+        if len(interned) > MAX_DIFFERENT_PARTS:
+            break  # the parts behind can still be asked for by the expression
+        different, ids = lines_of(list(interned))
+        parts.append(different)
+        codes.append(ids[np.array(found)].astype(np.uint8 if len(interned) < 256 else np.uint16 if len(interned) <= 65536 else np.uint32))
+    return Dictionary(lines, parts, codes, counts)
