@@ -1,7 +1,7 @@
 """The front door to what was saved: sessions, records, checkpoints, and what is done to them from outside."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,11 @@ from holdfast.reading import verify as verifying
 from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, list_sessions, provenance_of
 from holdfast.reading.catalog import Manifest as SessionInfo
 from holdfast.reading.digest import Digest, digest_of
+from holdfast.reading.filters import Bounds, Moment, Names, filter_of
+from holdfast.reading.hits import Hits, meta_of
 from holdfast.reading.locate import located
+from holdfast.reading.patterns import compile_pattern
+from holdfast.reading.search import Progress, Searcher
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
 from holdfast.reading.view import all_records, canonical_records
@@ -54,6 +58,7 @@ class Workspace:
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = workspace_root(root)
         self._files = REAL_FILES
+        self._searcher = Searcher(self._files, self.root)
 
     def sessions(self) -> list[SessionInfo]:
         """Every session in which something was recorded, newest first."""
@@ -132,6 +137,51 @@ class Workspace:
         """Every line of a damaged session that still is a whole record."""
         folder = self._folder(name)
         return verifying.salvage(self._files, folder.log)
+
+    def search(
+        self,
+        pattern: str,
+        *,
+        regex: bool = False,
+        session: Names = None,
+        epoch: int | None = None,
+        phase: Names = None,
+        tier: int | Collection[int] | None = None,
+        z: Bounds = None,
+        since: Moment = None,
+        until: Moment = None,
+        source: Names = None,
+        meta: str | Collection[str] = (),
+        superseded: bool = False,
+        progress: Progress = lambda session, done, total: None,
+    ) -> Hits:
+        """The tokens that a pattern finds (docs/command.md, "search"), as the sessions are now.
+
+        session: a name, or several; None for all. epoch: of those the ones whose last attempt was opened with it. phase, tier,
+        source: one, or several of which any will do. z: lowest and highest, both included. since, until: by time, the first
+        included, the second not. meta: KEY or KEY=VALUE of the token's metadata, all of several. superseded: also what is no
+        longer part of the run. progress: told of a session that is being indexed, records done and of how many.
+
+        Raises BadPattern, InvalidSetting, and where a session was named SessionNotFound and what reading it raises; of all
+        sessions those that cannot be read are told in `notices`.
+        """
+        asked = compile_pattern(pattern, regex=regex)
+        wanted = filter_of(phase=phase, tier=tier, z=z, since=since, until=until, source=source, superseded=superseded)
+        metas = [meta_of(text) for text in ([meta] if isinstance(meta, str) else meta)]
+        names = self._names(session, epoch)
+        return self._searcher.search(names, asked, wanted, metas, strict=session is not None, progress=progress)
+
+    def _names(self, session: Names, epoch: int | None) -> list[str]:
+        """The sessions that are meant."""
+        if session is None:
+            with self._readable():
+                names = [name for name in self._files.names(self.root / "sessions") if not name.startswith(".")]
+        else:
+            names = [self._folder(name).name for name in ([session] if isinstance(session, str) else session)]
+        if epoch is None:
+            return names
+        infos = (describe_session(self._files, self.root, name) for name in names)
+        return [info.name for info in infos if info is not None and info.epoch == epoch]
 
     def stats(self, name: str) -> list[KindStatistics]:
         """Records and bytes by kind, the largest first."""

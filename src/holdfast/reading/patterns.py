@@ -3,7 +3,7 @@
 | pattern | finds |
 |---|---|
 | `Φ×|Reactor|bio_prion` | by parts between bars, as holdfast.tokens does; the third may be a family: `Φ×|*|celestial` |
-| `Φ×|Reactor` | one or two parts are a beginning: parts left out at the end may be anything. Three and more are the whole token |
+| `Φ×|Reactor` | one or two parts are a beginning: what is left out may be anything. Three and more are the whole token |
 | `Φ×` | without a bar: the tokens that are just this, and those whose first part it is |
 | `Φ×*`, `*_em`, `*React*` | without a bar `*` runs over bars too: a beginning, an end, a text within |
 | `a\\|b`, `\\*`, `\\\\` | these signs themselves |
@@ -25,7 +25,7 @@ from holdfast.tokens import ALIASES
 MAX_PATTERN_BYTES = 64 << 10
 _PLACES = (2,)  # in which part, counted from 0, a family's name stands for its members
 _WHOLE_FROM = 3
-_BLANKS = r"[\t\n\v\f\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*"
+BLANKS = r"[\t\n\v\f\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*"
 _TWINS = {sign: (alias, to) for alias, to in ALIASES.items() for sign in (alias, to)}
 STAR = None
 """What stands in a glob for `*`."""
@@ -71,13 +71,13 @@ class Pattern:
             return Expression(self.source)
         if self.plain is not None:
             return Expression(_over_text(self.plain))
-        blank = f"^{_BLANKS}"
+        blank = f"^{BLANKS}"
         if not self.has_bars:
             here = part_source(self.parts[0])
             edge = part_source(_stripped(self.parts[0]))
-            return Expression(rf"^{here}$|{blank}{edge}{_BLANKS}\|")
+            return Expression(rf"^{here}$|{blank}{edge}{BLANKS}\|")
         bodies = [self.part_expression(index) for index in range(len(self.parts))]
-        return Expression(blank + rf"{_BLANKS}\|{_BLANKS}".join(bodies) + _BLANKS + ("$" if self.is_whole else r"(?:$|\|)"))
+        return Expression(blank + rf"{BLANKS}\|{BLANKS}".join(bodies) + BLANKS + ("$" if self.is_whole else r"(?:$|\|)"))
 
     def part_expression(self, index: int) -> str:
         """What a part must match as a whole, blanks at its ends taken away."""
@@ -190,7 +190,9 @@ def _read(source: str) -> Iterable[Glob]:
             following = source[at + 1 : at + 2]
             if following not in ("|", "*", "\\") or not following:
                 what = "nothing" if not following else repr(following)
-                raise BadPattern(source, at, rf"a backslash stands before | * or \ only, and {what} follows; write \\ for itself")
+                raise BadPattern(
+                    source, at, rf"a backslash stands before | * or \ only, and {what} follows; write \\ for itself"
+                )
             text += following
             at += 1
         elif sign == "*":

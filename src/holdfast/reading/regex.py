@@ -47,7 +47,7 @@ class Expression:
         return len(data[:start].decode()), len(data[:end].decode())
 
     def lines_in(self, data: bytes, start: int = 0, end: int | None = None) -> Iterator[int]:
-        """For each line between two offsets in which it is found, an offset within that line, in order. Lines hold no newline."""
+        """For each line between two offsets in which it is found an offset within that line, in order."""
         for found in self._by_lines.finditer(data, start, len(data) if end is None else end):
             yield found.start()
 

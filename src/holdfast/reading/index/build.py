@@ -13,7 +13,7 @@ from holdfast.storage.reader import LogReader
 if TYPE_CHECKING:
     from holdfast.reading.index.dictionary import Array
 
-MAX_ROWS = 1 << 24
+MAX_ROWS = 1 << 23
 _FIELDS = ("token", "z", "ts", "top", *NAMED)
 
 
@@ -82,14 +82,18 @@ class _Gathered:
             tokens = [text_of(token) for token in tokens]
         columns: dict[str, Array] = {
             "codes": np.fromiter(map(self._texts.__getitem__, tokens), dtype=np.uint32, count=count),
-            "n": np.array(batch.n, dtype=np.int64),
+            "n": _counting(batch.n),
             "ts": np.array(batch.ts, dtype=np.int64),
             "z": np.array(batch.z, dtype=np.float64),
-            "place": np.array(batch.place, dtype=np.uint32),
+            "place": np.array(batch.place, dtype=np.uint32) if any(batch.place) else np.zeros(count, dtype=np.uint32),
             "top": np.array(batch.top, dtype=bool),
         }
         for name, codes in self._named.items():
-            columns[name] = np.fromiter(map(codes.__getitem__, getattr(batch, name)), dtype=np.uint32, count=count)
+            values = getattr(batch, name)
+            if count and values.count(values[0]) == count:
+                columns[name] = np.full(count, codes[values[0]], dtype=np.uint32)
+            else:
+                columns[name] = np.fromiter(map(codes.__getitem__, values), dtype=np.uint32, count=count)
         for name, column in columns.items():
             self._columns.setdefault(name, []).append(column)
         self.count += count
@@ -104,3 +108,16 @@ class _Gathered:
         codes = columns.pop("codes")
         names = {name: list(known) for name, known in self._named.items()}
         return assemble(first, last, mark, list(self._texts), codes, columns, names, superseded)
+
+
+def _counting(numbers: list[int]) -> "Array":
+    """Ascending numbers as an array; those without a gap cost nothing."""
+    import numpy as np
+
+    if (
+        numbers
+        and numbers[-1] - numbers[0] + 1 == len(numbers)
+        and numbers[len(numbers) // 2] == numbers[0] + len(numbers) // 2
+    ):
+        return np.arange(numbers[0], numbers[-1] + 1, dtype=np.int64)
+    return np.array(numbers, dtype=np.int64)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from holdfast.reading.patterns import STAR, Pattern, part_source, plain_beginning, variants
+from holdfast.reading.patterns import BLANKS, STAR, Pattern, part_source, plain_beginning, variants
 from holdfast.reading.regex import Expression
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class Lines:
         """The lines that hold this text, none of them twice."""
         import numpy as np
 
-        data, found, at = self.data, [], -1
+        data, at = self.data, -1
+        found: list[int] = []
         while len(found) < _FEW and (at := data.find(text, at + 1)) >= 0:
             found.append(at)
             at = data.find(_NEWLINE, at) - 1 if len(text) > 0 else at
@@ -111,7 +112,7 @@ class Lines:
 class Dictionary:
     """Distinct texts by id, in the order of their bytes, and for most also the parts between their bars.
 
-    parts: the distinct stripped texts of each part; codes: for each part, which of them each text has (the first `counts[id]`
+    parts: the distinct texts of each part; codes: for each part, which of them each text has (the first `counts[id]`
     count). Without them patterns go over the texts: there are too many different ones.
     """
 
@@ -194,7 +195,7 @@ class Dictionary:
     def _found_whole(self, source: str) -> "Array":
         import numpy as np
 
-        expression = Expression(f"^(?:{source})$")
+        expression = Expression(f"^{BLANKS}(?:{source}){BLANKS}$")
         found = self.lines.found_by(expression, slice(0, len(self)))
         if self.lines.odd:
             found = np.setdiff1d(found, np.array(list(self.lines.odd), dtype=np.int64))
@@ -267,7 +268,7 @@ def dictionary_of(texts: Sequence[str]) -> tuple[Dictionary, "Array"]:
 def _with_parts(lines: Lines) -> Dictionary:
     import numpy as np
 
-    split = [[part.strip() for part in text.split("|")] for text in lines.texts(range(len(lines)))]
+    split = [text.split("|") for text in lines.texts(range(len(lines)))]
     lengths = np.fromiter(map(len, split), dtype=np.int64, count=len(split))
     counts = np.minimum(lengths, 255).astype(np.uint8)
     parts: list[Lines] = []
@@ -279,5 +280,7 @@ def _with_parts(lines: Lines) -> Dictionary:
             break  # the parts behind can still be asked for by the expression
         different, ids = lines_of(list(interned))
         parts.append(different)
-        codes.append(ids[np.array(found)].astype(np.uint8 if len(interned) < 256 else np.uint16 if len(interned) <= 65536 else np.uint32))
+        codes.append(
+            ids[np.array(found)].astype(np.uint8 if len(interned) < 256 else np.uint16 if len(interned) <= 65536 else np.uint32)
+        )
     return Dictionary(lines, parts, codes, counts)

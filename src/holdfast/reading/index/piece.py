@@ -93,7 +93,7 @@ class Piece:
             return rows[:0]
         return rows[-limit:] if newest else rows[:limit]
 
-    def values(self, name: str, rows: "Array") -> "Array":
+    def values(self, name: str, rows: "Array | slice") -> "Array":
         """A column of these rows: n and ts as they were, codes for NAMED."""
         import numpy as np
 
