@@ -27,18 +27,19 @@ from holdfast.recording.recorder import Watermarks
 from holdfast.sessions.opening import current_run, session, start
 from holdfast.sessions.session import Run
 from holdfast.sessions.steps import Outcome
-from holdfast.workspace import Workspace
 
 if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
     from holdfast.workflows.registry import Workflow, find_workflow, list_workflows, workflow
     from holdfast.workflows.stages import Phase, Plan, Stage, Stopped, run_stages
+    from holdfast.workspace import Workspace
 
 __version__ = "0.1.0"
 
 # Imported when they are first asked for: who saves a run of his own pays for none of it.
 _LATER = {
     "KiraEngine": "holdfast.autosave",
+    "Workspace": "holdfast.workspace",
     **dict.fromkeys(("Phase", "Plan", "Stage", "Stopped", "run_stages"), "holdfast.workflows.stages"),
     **dict.fromkeys(("Workflow", "find_workflow", "list_workflows", "workflow"), "holdfast.workflows.registry"),
 }

@@ -1,10 +1,10 @@
 """The front door to what was saved: sessions, records, checkpoints, and what is done to them from outside."""
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import msgspec
 
@@ -13,11 +13,15 @@ from holdfast.reading import verify as verifying
 from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, list_sessions, provenance_of
 from holdfast.reading.catalog import Manifest as SessionInfo
 from holdfast.reading.digest import Digest, digest_of
-from holdfast.reading.filters import Bounds, Moment, Names, filter_of
-from holdfast.reading.hits import Hits, meta_of
+from holdfast.reading.filters import Moment, Names, filter_of
+from holdfast.reading.loader import Rows, Source
 from holdfast.reading.locate import located
-from holdfast.reading.patterns import compile_pattern
-from holdfast.reading.search import Progress, Searcher
+from holdfast.reading.opening import open_log
+from holdfast.reading.outline import Outlines
+from holdfast.reading.rows import CheckpointRow
+from holdfast.reading.saved import Saved
+from holdfast.reading.search import Searcher, Searching
+from holdfast.reading.shelves import checkpoint_shelf
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
 from holdfast.reading.view import all_records, canonical_records
@@ -48,8 +52,8 @@ class Verification(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Workspace:
-    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training".
+class Workspace(Saved, Searching):
+    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved in them: see Saved, and Searching.
 
     Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.
     Reading never writes to a session, and never blocks its writer.
@@ -58,6 +62,7 @@ class Workspace:
     def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
         self.root = workspace_root(root)
         self._files = REAL_FILES
+        self._outlines = Outlines()
         self._searcher = Searcher(self._files, self.root)
 
     def sessions(self) -> list[SessionInfo]:
@@ -106,8 +111,33 @@ class Workspace:
         with located(self._files, self._folder(name).log):
             return digest_of(reader, progress)
 
-    def checkpoints(self, name: str) -> list[CheckpointInfo]:
-        """All checkpoints of a session, oldest first."""
+    @overload
+    def checkpoints(self, name: str) -> list[CheckpointInfo]: ...
+    @overload
+    def checkpoints(
+        self,
+        name: None = None,
+        *,
+        session: Names = None,
+        epoch: int | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        last: int | None = None,
+    ) -> Rows[CheckpointRow]: ...
+    def checkpoints(
+        self,
+        name: str | None = None,
+        *,
+        session: Names = None,
+        epoch: int | None = None,
+        since: Moment = None,
+        until: Moment = None,
+        last: int | None = None,
+    ) -> list[CheckpointInfo] | Rows[CheckpointRow]:
+        """All checkpoints of a session, oldest first, their files checked; without a name a lazy sequence of their records."""
+        if name is None:
+            wanted = filter_of(since=since, until=until)
+            return self._rows(checkpoint_shelf, wanted, session, epoch, last)
         with self._reading(name) as reader:
             return list_checkpoints(reader, self._store(name).verify)
 
@@ -137,51 +167,6 @@ class Workspace:
         """Every line of a damaged session that still is a whole record."""
         folder = self._folder(name)
         return verifying.salvage(self._files, folder.log)
-
-    def search(
-        self,
-        pattern: str,
-        *,
-        regex: bool = False,
-        session: Names = None,
-        epoch: int | None = None,
-        phase: Names = None,
-        tier: int | Collection[int] | None = None,
-        z: Bounds = None,
-        since: Moment = None,
-        until: Moment = None,
-        source: Names = None,
-        meta: str | Collection[str] = (),
-        superseded: bool = False,
-        progress: Progress = lambda session, done, total: None,
-    ) -> Hits:
-        """The tokens that a pattern finds (docs/command.md, "search"), as the sessions are now.
-
-        session: a name, or several; None for all. epoch: of those the ones whose last attempt was opened with it. phase, tier,
-        source: one, or several of which any will do. z: lowest and highest, both included. since, until: by time, the first
-        included, the second not. meta: KEY or KEY=VALUE of the token's metadata, all of several. superseded: also what is no
-        longer part of the run. progress: told of a session that is being indexed, records done and of how many.
-
-        Raises BadPattern, InvalidSetting, and where a session was named SessionNotFound and what reading it raises; of all
-        sessions those that cannot be read are told in `notices`.
-        """
-        asked = compile_pattern(pattern, regex=regex)
-        wanted = filter_of(phase=phase, tier=tier, z=z, since=since, until=until, source=source, superseded=superseded)
-        metas = [meta_of(text) for text in ([meta] if isinstance(meta, str) else meta)]
-        names = self._names(session, epoch)
-        return self._searcher.search(names, asked, wanted, metas, strict=session is not None, progress=progress)
-
-    def _names(self, session: Names, epoch: int | None) -> list[str]:
-        """The sessions that are meant."""
-        if session is None:
-            with self._readable():
-                names = [name for name in self._files.names(self.root / "sessions") if not name.startswith(".")]
-        else:
-            names = [self._folder(name).name for name in ([session] if isinstance(session, str) else session)]
-        if epoch is None:
-            return names
-        infos = (describe_session(self._files, self.root, name) for name in names)
-        return [info.name for info in infos if info is not None and info.epoch == epoch]
 
     def stats(self, name: str) -> list[KindStatistics]:
         """Records and bytes by kind, the largest first."""
@@ -244,6 +229,37 @@ class Workspace:
         if not reader.past.highest_segment:
             raise Corrupted(log, 0, NO_SEGMENT)
         return reader
+
+    def _sources(self, session: Names, epoch: int | None) -> list[Source]:
+        if session is None:
+            known = [entry for entry in reversed(self.sessions()) if entry.status != "damaged"]
+            return [self._source(entry.name) for entry in known if epoch is None or entry.epoch == epoch]
+        names = [session] if isinstance(session, str) else [*dict.fromkeys(session)]
+        if epoch is not None:
+            names = [name for name in names if self.session(name).epoch == epoch]
+        return [self._source(self._folder(name).name) for name in names]
+
+    def _names(self, session: Names, epoch: int | None) -> list[str]:
+        if session is None:
+            with self._readable():
+                names = [name for name in self._files.names(self.root / "sessions") if not name.startswith(".")]
+        else:
+            names = [self._folder(name).name for name in ([session] if isinstance(session, str) else dict.fromkeys(session))]
+        if epoch is None:
+            return names
+        infos = (describe_session(self._files, self.root, name) for name in names)
+        return [info.name for info in infos if info is not None and info.epoch == epoch]
+
+    def _source(self, name: str) -> Source:
+        folder = self._folder(name)
+
+        def opened() -> LogReader:
+            reader = open_log(self._files, folder.path, boot_id())
+            if not reader.past.highest_segment:
+                raise Corrupted(folder.log, 0, NO_SEGMENT)
+            return reader
+
+        return Source(name, opened, lambda: located(self._files, folder.log))
 
     def _store(self, name: str) -> CheckpointStore:
         return CheckpointStore(self._files, self._folder(name).checkpoints, 0, 0)

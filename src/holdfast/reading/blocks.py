@@ -47,6 +47,11 @@ def line_blocks(reader: LogReader, first: int = 1, last: int | None = None) -> I
         yield from _joined(reader, begin, end)
 
 
+def block_of(reader: LogReader, first: int, last: int) -> Block:
+    """The records first to last as one block."""
+    return Block(first, last, b"\n".join([line for _, line in reader.read(first, last)]))
+
+
 def is_live(extent: Extent) -> bool:
     """Whether the segment is one of lines."""
     return extent.path.suffix == ".jsonl"

@@ -93,12 +93,13 @@ def token_batches(
     if spans is None:
         spans = superseded_spans(reader, first)
     for block in line_blocks(reader, first, last):
-        batch = _batch_of(block, frozenset(fields), spans, canonical=canonical)
+        batch = batch_of(block, frozenset(fields), spans, canonical=canonical)
         if batch.n:
             yield batch
 
 
-def _batch_of(block: Block, fields: frozenset[str], spans: SupersededSpans, *, canonical: bool) -> TokenBatch:
+def batch_of(block: Block, fields: frozenset[str], spans: SupersededSpans, *, canonical: bool) -> TokenBatch:
+    """The tokens of one block; see token_batches."""
     if not any(mark in block.data for mark in _TOKEN_MARKS):
         return TokenBatch(n=[], place=[])
     is_doubtful = spans.touches(block.first, block.last)
@@ -127,7 +128,7 @@ def _batch_of(block: Block, fields: frozenset[str], spans: SupersededSpans, *, c
                 columns[name] = [decode(value) if type(value) in (dict, list) else value for value in columns[name]]
     if "exact" in fields:
         raws = [record.raw for record in records]
-        columns["exact"] = raws if not any(raws) else [None if raw is None else _surrogates(raw) for raw in raws]
+        columns["exact"] = raws if not any(raws) else [None if raw is None else with_surrogates(raw) for raw in raws]
     if "others" in fields:
         columns["others"] = [None] * len(records)
     return TokenBatch(n=list(numbers), place=[0] * len(records), superseded=marks, **columns)
@@ -182,15 +183,15 @@ def _expanded(
                     value = getattr(record, name)
                     out[name].append(decode(value) if type(value) in (dict, list) else value)
             if "exact" in fields:
-                out["exact"].append(None if record.raw is None else _surrogates(record.raw))
+                out["exact"].append(None if record.raw is None else with_surrogates(record.raw))
             if "others" in fields:
                 out["others"].append(None)
             continue
         texts = tokens if is_plain else [decode(token) if type(token) is dict else token for token in tokens]
         exact: list[str | None] = [None] * count
         if not is_plain:
-            exact = [text if type(text) is str and _shown(text) != text else None for text in texts]
-            texts = [_shown(text) if type(text) is str else text for text in texts]
+            exact = [text if type(text) is str and shown_text(text) != text else None for text in texts]
+            texts = [shown_text(text) if type(text) is str else text for text in texts]
         if "token" in fields:
             out["token"] += texts
         if "exact" in fields:
@@ -230,14 +231,15 @@ def _columns_of(
     return own, others
 
 
-def _shown(text: str) -> str:
+def shown_text(text: str) -> str:
     """A text with U+FFFD for each lone surrogate, as records show it."""
     if text.isascii():
         return text
     return "".join("\N{REPLACEMENT CHARACTER}" if "\ud800" <= sign <= "\udfff" else sign for sign in text)
 
 
-def _surrogates(raw: str) -> str:
+def with_surrogates(raw: str) -> str:
+    """The exact text of a record that has `raw`."""
     return b64decode(raw).decode("utf-8", "surrogatepass")
 
 

@@ -4,17 +4,59 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from holdfast.errors import HoldfastError
-from holdfast.reading.filters import Filter
-from holdfast.reading.hits import Found, Hits, Meta
+from holdfast.reading.filters import Bounds, Filter, Moment, Names, filter_of
+from holdfast.reading.hits import Found, Hits, Meta, meta_of
 from holdfast.reading.index.session import SessionIndex, Snapshot
 from holdfast.reading.locate import located
-from holdfast.reading.patterns import Pattern
+from holdfast.reading.opening import open_log
+from holdfast.reading.patterns import Pattern, compile_pattern
 from holdfast.storage.files import Files
 from holdfast.storage.host import boot_id
-from holdfast.storage.reader import LogReader
 
 Progress = Callable[[str, int, int], object]
 """Is told of a session that is being indexed: records done, and of how many."""
+
+
+class Searching:
+    """Tokens by what they say: the half of a workspace that searches."""
+
+    _searcher: "Searcher"
+
+    def _names(self, session: Names, epoch: int | None) -> list[str]:
+        raise NotImplementedError  # the workspace knows its sessions
+
+    def search(
+        self,
+        pattern: str,
+        *,
+        regex: bool = False,
+        session: Names = None,
+        epoch: int | None = None,
+        phase: Names = None,
+        tier: int | Collection[int] | None = None,
+        z: Bounds = None,
+        since: Moment = None,
+        until: Moment = None,
+        source: Names = None,
+        meta: str | Collection[str] = (),
+        superseded: bool = False,
+        progress: Progress = lambda session, done, total: None,
+    ) -> Hits:
+        """The tokens that a pattern finds (docs/command.md, "search"), as the sessions are now.
+
+        session: a name, or several; None for all. epoch: of those the ones whose last attempt was opened with it. phase, tier,
+        source: one, or several of which any will do. z: lowest and highest, both included. since, until: by time, the first
+        included, the second not. meta: KEY or KEY=VALUE of the token's metadata, all of several. superseded: also what is no
+        longer part of the run. progress: told of a session that is being indexed, records done and of how many.
+
+        Raises BadPattern, InvalidSetting, and where a session was named SessionNotFound and what reading it raises; of all
+        sessions those that cannot be read are told in `notices`.
+        """
+        asked = compile_pattern(pattern, regex=regex)
+        wanted = filter_of(phase=phase, tier=tier, z=z, since=since, until=until, source=source, superseded=superseded)
+        metas = [meta_of(text) for text in ([meta] if isinstance(meta, str) else meta)]
+        names = self._names(session, epoch)
+        return self._searcher.search(names, asked, wanted, metas, strict=session is not None, progress=progress)
 
 
 class Searcher:
@@ -57,10 +99,10 @@ class Searcher:
         return Hits(pattern, found, snapshots, notices)
 
     def _snapshot(self, session: str, progress: Progress) -> Snapshot:
-        log = self._root / "sessions" / session / "log" / "main"
+        folder = self._root / "sessions" / session
         index = self._indexes.get(session)
         if index is None:
-            index = SessionIndex(self._files, self._root, session, lambda: LogReader(self._files, log, boot_id()))
+            index = SessionIndex(self._files, self._root, session, lambda: open_log(self._files, folder, boot_id()))
             self._indexes[session] = index
-        with located(self._files, log):
+        with located(self._files, folder / "log" / "main"):
             return index.snapshot(lambda done, total: progress(session, done, total))
