@@ -53,7 +53,7 @@ class Verification(msgspec.Struct, frozen=True):
 
 
 class Workspace(Saved, Searching):
-    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved in them: see Saved, and Searching.
+    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved: see Saved and Searching.
 
     Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.
     Reading never writes to a session, and never blocks its writer.

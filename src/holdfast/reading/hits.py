@@ -268,7 +268,7 @@ class Hits:
         return {value: count for value, count in counts.most_common() if count}
 
     def columns(self) -> "dict[str, Array | list[Any]]":
-        """All of them as columns, by the names of a hit: NumPy arrays of n, place, ts and z (NaN: none), lists of the others."""
+        """All of them as columns, by the names of a hit: arrays of n, place, ts and z (NaN: none), and lists of the others."""
         import numpy as np
 
         arrays: dict[str, list[Array]] = {name: [] for name in ("n", "place", "ts", "z")}

@@ -31,7 +31,7 @@ class Expression:
 
     @cached_property
     def _by_lines(self) -> Any:
-        return _compile(f"(?m)(?:{self.source}).*", by_lines=True)
+        return _compile(_line_source(self.source), by_lines=True)
 
     def is_in(self, text: str) -> bool:
         """Whether it is found in a text."""
@@ -56,6 +56,7 @@ def check_regex(source: str, *, shown: str | None = None) -> None:
     """Raise BadPattern where RE2 does not take an expression. shown: the pattern that it was made from."""
     try:
         _compile(source, by_lines=False)
+        _compile(_line_source(source), by_lines=True)
     except _re2().error as error:
         message = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error.args[0])
         if shown is not None:
@@ -102,6 +103,11 @@ def _unbalanced(source: str) -> int:
             opened.pop()
         at += 1
     return opened[-1] if opened else 0
+
+
+def _line_source(source: str) -> str:
+    """What finds an expression in a line, and goes on behind that line."""
+    return f"(?m)(?:{source}).*" if _NOT_BY_LINES.search(source) is None else source
 
 
 def _compile(source: str, *, by_lines: bool) -> Any:

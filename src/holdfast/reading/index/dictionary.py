@@ -77,6 +77,8 @@ class Lines:
         """The lines of a stretch in which an expression is found; those in `odd` not rightly."""
         import numpy as np
 
+        if where.stop <= where.start:
+            return np.zeros(0, dtype=np.int64)
         if expression.goes_by_lines:
             start, end = int(self.starts[where.start]), int(self.starts[where.stop])
             whole = start == 0 and end == int(self.starts[-1])

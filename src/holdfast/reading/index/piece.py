@@ -1,4 +1,4 @@
-"""A piece of the index: the tokens of a stretch of one log, by text and by column. In memory or mapped from a file, the same."""
+"""A piece of the index: the tokens of a stretch of one log, by text and by column; in memory, or mapped from a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Pieces of the index as files: WORKSPACE/index/SESSION/FIRST-LAST.tokens, numbers of records. Any of them can be deleted.
 
-A file is `HOLDFIDX`, the length of its head and the head's CRC-32 (4 bytes each, little-endian), the head as JSON, and arrays, each at
-a multiple of 64 bytes. It gets its name when it is synced, so that what has a name is whole.
+A file is `HOLDFIDX`, the length of its head and the head's CRC-32 (4 bytes each, little-endian), the head as JSON, and
+arrays, each at a multiple of 64 bytes. It gets its name when it is synced, so that what has a name is whole.
 """
 
 import os
