@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import (
+    BadPattern,
     Corrupted,
     DiskFull,
     Diverged,
@@ -45,6 +46,7 @@ _LATER = {
 }
 
 __all__ = [
+    "BadPattern",
     "Corrupted",
     "DiskFull",
     "Diverged",

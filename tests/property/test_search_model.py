@@ -364,8 +364,8 @@ def test_search_is_a_scan_whatever_becomes_of_the_index(
         root.mkdir()
         return SearchMachine(root)
 
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        machine,
+    run_state_machine_as_test(
+        machine,  # type: ignore[arg-type]  # a function that makes one will do
         settings=settings(
             max_examples=25 * MORE,
             stateful_step_count=30,

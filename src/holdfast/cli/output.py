@@ -28,8 +28,17 @@ class Picture:
     style: str = ""
 
 
-Cell = str | tuple[str, str] | Picture
-"""A text, or a text and its style, or a picture."""
+@dataclass(frozen=True, kw_only=True)
+class Marked:
+    """A text of which some stretches stand out."""
+
+    text: str
+    spans: Sequence[tuple[int, int]]
+    style: str
+
+
+Cell = str | tuple[str, str] | Marked | Picture
+"""A text, a text and its style, one with stretches of another style, or a picture."""
 
 STATUS_STYLES = {
     "finished": "green",
@@ -145,6 +154,12 @@ def _text(cell: Cell, width: int | None = None) -> "Text":
 
     if isinstance(cell, Picture):
         return Text(cell.draw(cell.width if width is None else width), cell.style)
+    if isinstance(cell, Marked):
+        found, at = Text(), 0
+        for start, end in cell.spans:
+            found.append(printable(cell.text[at:start])).append(printable(cell.text[start:end]), cell.style)
+            at = end
+        return found.append(printable(cell.text[at:]))
     text, style = (cell, "") if isinstance(cell, str) else cell
     return Text(printable(text), style)
 

@@ -10,6 +10,7 @@ from holdfast.reading.index.session import SessionIndex, Snapshot
 from holdfast.reading.locate import located
 from holdfast.reading.opening import open_log
 from holdfast.reading.patterns import Pattern, compile_pattern
+from holdfast.reading.texts import TextHits, TextSearcher
 from holdfast.storage.files import Files
 from holdfast.storage.host import boot_id
 
@@ -58,6 +59,25 @@ class Searching:
         names = self._names(session, epoch)
         return self._searcher.search(names, asked, wanted, metas, strict=session is not None, progress=progress)
 
+    def search_texts(
+        self,
+        text: str,
+        *,
+        session: Names = None,
+        epoch: int | None = None,
+        phase: Names = None,
+        z: Bounds = None,
+        since: Moment = None,
+        until: Moment = None,
+        superseded: bool = False,
+        progress: Progress = lambda session, done, total: None,
+    ) -> TextHits:
+        """The emissions and notes that hold a text somewhere, capitals or not, as the sessions are now. The words mean what
+        they mean in `search`, and the same is raised."""
+        wanted = filter_of(phase=phase, z=z, since=since, until=until, superseded=superseded)
+        names = self._names(session, epoch)
+        return self._searcher.search_texts(names, text, wanted, strict=session is not None, progress=progress)
+
 
 class Searcher:
     """Searches the sessions of a workspace, and keeps their indexes open in between."""
@@ -65,6 +85,7 @@ class Searcher:
     def __init__(self, files: Files, root: Path) -> None:
         self._files, self._root = files, root
         self._indexes: dict[str, SessionIndex] = {}
+        self.search_texts = TextSearcher(files, root).search
 
     def search(
         self,
