@@ -31,6 +31,8 @@ from holdfast.sessions.steps import Outcome
 
 if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
+    from holdfast.reading.hits import Hit, Hits
+    from holdfast.reading.texts import TextHit
     from holdfast.workflows.registry import Workflow, find_workflow, list_workflows, workflow
     from holdfast.workflows.stages import Phase, Plan, Stage, Stopped, run_stages
     from holdfast.workspace import Workspace
@@ -41,6 +43,8 @@ __version__ = "0.1.0"
 _LATER = {
     "KiraEngine": "holdfast.autosave",
     "Workspace": "holdfast.workspace",
+    **dict.fromkeys(("Hit", "Hits"), "holdfast.reading.hits"),
+    "TextHit": "holdfast.reading.texts",
     **dict.fromkeys(("Phase", "Plan", "Stage", "Stopped", "run_stages"), "holdfast.workflows.stages"),
     **dict.fromkeys(("Workflow", "find_workflow", "list_workflows", "workflow"), "holdfast.workflows.registry"),
 }
@@ -51,6 +55,8 @@ __all__ = [
     "DiskFull",
     "Diverged",
     "Health",
+    "Hit",
+    "Hits",
     "HoldfastError",
     "Interrupted",
     "InvalidSetting",
@@ -71,6 +77,7 @@ __all__ = [
     "Stage",
     "Stopped",
     "StorageError",
+    "TextHit",
     "UsageError",
     "Watermarks",
     "Workflow",
