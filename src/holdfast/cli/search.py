@@ -1,6 +1,7 @@
 """holdfast search"""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -89,54 +90,57 @@ def search(
         raise InvalidSetting("--first and --last cannot both be given")
     if group_by is not None and group_by not in GROUPS:
         raise InvalidSetting(f"--group-by {group_by}: it is one of {', '.join(GROUPS)}")
-    workspace = Workspace(root)
+    limit = None if json and last is None else _LAST if last is None else last
     if text:
         _refuse_with_text(regex=regex, tier=tier, source=source, meta=meta, group_by=group_by, context=context)
-        with _progress() as told:
-            texts = workspace.search_texts(pattern, **asked, progress=told)
-        _tell(texts, pattern, "record")
-        said = (
-            texts[:first]
-            if first is not None
-            else texts
-            if last is None and json
-            else texts[-(_LAST if last is None else last) :]
-        )
-        if count:
-            _print_counts({hit.session: sum(other.session == hit.session for other in texts) for hit in texts}, json=json)
-        elif json:
-            for entry in said:
-                output.print_json({name: getattr(entry, name) for name in TEXT_FIELDS})
-        else:
-            _print_texts(said if last != 0 else [], pattern)
+        _search_texts(Workspace(root), pattern, asked, first=first, last=limit, count=count, json=json)
         return
     with _progress() as told:
-        hits = workspace.search(
+        hits = Workspace(root).search(
             pattern, regex=regex, tier=tier or None, source=source or None, meta=meta or (), **asked, progress=told
         )
     _tell(hits, pattern, "token")
     if count:
         _print_counts(hits.by_session(), json=json)
-    elif group_by is not None:
+        return
+    if group_by is not None:
         _print_groups(group_by, hits.group_by(group_by), json=json)
+        return
+    rows: Any = hits.first(first) if first is not None else hits if limit is None else hits.last(limit)
+    if json:
+        for hit in rows:
+            fields = {name: getattr(hit, name) for name in FIELDS}
+            output.print_json(fields | ({"context": hits.around(hit, context)} if context else {}))
+        return
+    if context:
+        for index, hit in enumerate(rows):
+            if index:
+                output.say("")
+            _print_hits([hit], hits.pattern)
+            for record in hits.around(hit, context):
+                portrait.print_record(record)
     else:
-        limit = _LAST if last is None else last
-        rows: Any = hits.first(first) if first is not None else hits if json and last is None else hits.last(limit)
-        if json:
-            for hit in rows:
-                fields = {name: getattr(hit, name) for name in FIELDS}
-                output.print_json(fields | ({"context": hits.around(hit, context)} if context else {}))
-        elif context:
-            for index, hit in enumerate(rows):
-                if index:
-                    output.say("")
-                _print_hits([hit], hits.pattern)
-                for record in hits.around(hit, context):
-                    portrait.print_record(record)
-        else:
-            _print_hits(rows, hits.pattern)
-        if not json:
-            _print_total(hits.by_session(), len(hits), "token")
+        _print_hits(rows, hits.pattern)
+    _print_total(hits.by_session(), "token")
+
+
+def _search_texts(
+    workspace: Workspace, text: str, asked: dict[str, Any], *, first: int | None, last: int | None, count: bool, json: bool
+) -> None:
+    with _progress() as told:
+        texts = workspace.search_texts(text, **asked, progress=told)
+    _tell(texts, text, "record")
+    counts = dict(Counter(entry.session for entry in texts))
+    if count:
+        _print_counts(counts, json=json)
+        return
+    rows = texts[:first] if first is not None else texts if last is None else texts[len(texts) - min(last, len(texts)) :]
+    if json:
+        for entry in rows:
+            output.print_json({name: getattr(entry, name) for name in TEXT_FIELDS})
+        return
+    _print_texts(rows, text)
+    _print_total(counts, "record")
 
 
 def _refuse_with_text(**options: Any) -> None:
@@ -214,10 +218,10 @@ def _print_counts(counts: dict[str, int], *, json: bool) -> None:
     output.print_table((Column(name="session", least=8), Column(name="found", right=True)), rows)
 
 
-def _print_total(counts: dict[str, int], total: int, what: str) -> None:
+def _print_total(counts: dict[str, int], what: str) -> None:
     shown = ", ".join(f"{session} {number:,}" for session, number in list(counts.items())[-8:])
     further = f" and {amounts.count(len(counts) - 8, 'session')} more" if len(counts) > 8 else ""
-    output.tell(f"{amounts.count(total, what)}: {shown}{further}")
+    output.tell(f"{amounts.count(sum(counts.values()), what)}: {shown}{further}")
 
 
 def _print_groups(what: str, counts: dict[Any, int], *, json: bool) -> None:

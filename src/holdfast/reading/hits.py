@@ -188,7 +188,7 @@ class Found:
             first, last = int(stretch[0]), int(stretch[-1])
             row = int(np.searchsorted(self.piece.columns["n"], first - self.piece.first))
             for batch in token_batches(
-                self._snapshot.reader, first, last, fields=("meta", "others"), canonical=False, spans=SupersededSpans()
+                self._snapshot.reader, first, last, fields=("token", "meta", "others"), canonical=False, spans=SupersededSpans()
             ):
                 for meta, others in zip(batch.meta, batch.others, strict=True):
                     keep[row] = all(asked.passes(meta, others) for asked in self._metas)

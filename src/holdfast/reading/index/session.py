@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,10 +71,11 @@ class SessionIndex:
     def _current(self) -> LogReader:
         """A reader of the log as it is now, and the pieces that are of it."""
         if self._reader is not None:
-            self._reader.refresh()
-            if self._is_known(self._reader, [*self._filed, *self._unfiled]):
-                self._reader = _copied(self._reader)
-                return self._reader
+            reader = copy(self._reader)  # who holds the old one goes on seeing the log as it was
+            reader.refresh()
+            if self._is_known(reader, [*self._filed, *self._unfiled]):
+                self._reader = reader
+                return reader
         self._reader = self._open_reader()
         self._notices, self._is_foreign, self._unfiled = [], False, []
         self._filed = self._read_files(self._reader)
@@ -147,10 +149,3 @@ class SessionIndex:
             return False
         self._filed, self._unfiled = [*kept, written], []
         return True
-
-
-def _copied(reader: LogReader) -> LogReader:
-    """A reader of the same moment: what is refreshed later does not change it."""
-    from copy import copy
-
-    return copy(reader)
