@@ -67,7 +67,7 @@ class _Gathered:
     """Columns that grow batch by batch."""
 
     def __init__(self) -> None:
-        self._texts = _Codes()
+        self._tokens = _Codes()
         self._named = {name: _Codes() for name in NAMED}
         self._columns: dict[str, list[Array]] = {}
         self.count = 0
@@ -77,11 +77,8 @@ class _Gathered:
         import numpy as np
 
         count = len(batch)
-        tokens = batch.token
-        if set(map(type, tokens)) != {str}:
-            tokens = [text_of(token) for token in tokens]
         columns: dict[str, Array] = {
-            "codes": np.fromiter(map(self._texts.__getitem__, tokens), dtype=np.uint32, count=count),
+            "codes": np.fromiter(map(self._tokens.__getitem__, batch.token), dtype=np.uint32, count=count),
             "n": _counting(batch.n),
             "ts": np.array(batch.ts, dtype=np.int64),
             "z": np.array(batch.z, dtype=np.float64),
@@ -105,9 +102,14 @@ class _Gathered:
         if not self.count:
             self.add(TokenBatch(n=[], place=[]))
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
+        texts = [text_of(token) for token in self._tokens]
         codes = columns.pop("codes")
+        if len(different := dict.fromkeys(texts)) < len(texts):  # an id, and its digits as a text
+            numbers = {text: number for number, text in enumerate(different)}
+            codes = np.array([numbers[text] for text in texts], dtype=np.int64)[codes]
+            texts = list(different)
         names = {name: list(known) for name, known in self._named.items()}
-        return assemble(first, last, mark, list(self._texts), codes, columns, names, superseded)
+        return assemble(first, last, mark, texts, codes, columns, names, superseded)
 
 
 def _counting(numbers: list[int]) -> "Array":

@@ -68,6 +68,11 @@ class SessionIndex:
             spans = SupersededSpans(record for piece in pieces for record in piece.superseded)
             return Snapshot(self.session, self._created, reader, pieces, spans, tuple(self._notices))
 
+    def forget(self) -> None:
+        """Forget what patterns found: for measuring."""
+        for piece in (*self._filed, *self._unfiled):
+            piece.dictionary.forget()
+
     def _current(self) -> LogReader:
         """A reader of the log as it is now, and the pieces that are of it."""
         if self._reader is not None:
