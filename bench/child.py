@@ -67,13 +67,14 @@ def fill(root: str, count: int, mode: SaveMode) -> None:
     run = holdfast.start("bench", root=root, save_mode=mode, track={"counter": counter})
     for step in run.loop(steps + 1, checkpoint_every=max(1, steps // 20)):
         if step == steps:
-            run.checkpoint()
             record(run.token, count, TAIL)
             run.flush("flushed")
             print(json.dumps({"records": run.health().records}))
             die()
         record(run.token, step * TOKENS_A_STEP, TOKENS_A_STEP)
         counter.count += TOKENS_A_STEP
+        if step == steps - 1:
+            run.checkpoint()  # at the end of this step
 
 
 def open_again(root: str) -> None:

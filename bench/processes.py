@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,34 +43,42 @@ def child(*arguments: object, killed: bool = False) -> dict[str, Any]:
 
 
 def opening(bench: Bench) -> list[Row]:
-    """Opening a killed session with its last checkpoint near the end, and one with a tenth of the history."""
+    """Opening a killed session with its last checkpoint near the end, and one with less history before an equal last segment.
+
+    The last segment is checked from its beginning, up to 64 MiB of it; what stands in earlier ones is the history.
+    """
     group, long_count = "open", bench.scale.history
-    short_count = long_count // 10
-    long, short = bench.folder(), bench.folder()
-    for root, count in ((long, long_count), (short, short_count)):
-        child("fill", root, count, "batch", killed=True)
+    long = bench.folder()
+    child("fill", long, long_count, "batch", killed=True)
     # The first opening finds what the dead process left unsynced; the others, in turn, are compared.
     first = child("open", long, killed=True)
-    child("open", short, killed=True)
-    pairs = [(child("open", long, killed=True), child("open", short, killed=True)) for _ in range(7)]
     size = sum(path.stat().st_size for path in long.rglob("*") if path.is_file())
-    shutil.rmtree(long)
-    shutil.rmtree(short)
-    times = estimate([a["open_ms"] for a, _ in pairs])
-    growth = estimate([a["open_ms"] / b["open_ms"] for a, b in pairs])
     note = f"{size / 1e6:,.0f} MB, {first['replay']} records to replay, from step {first['step']}"
-    return [
-        row(group, f"{long_count:,} records, first time after the kill", first["open_ms"], "ms", at_most=1000, note=note),
-        row(group, f"{long_count:,} records, later", times, "ms", at_most=1000),
-        row(
-            group,
-            f"{long_count:,} over {short_count:,} records",
-            growth,
-            "x",
-            at_most=1.5,
-            note="10 x: with the history",
-        ),
-    ]
+    rows = [row(group, f"{long_count:,} records, first time after the kill", first["open_ms"], "ms", at_most=1000, note=note)]
+    if short_count := _with_an_equal_end(long, long_count):
+        short = bench.folder()
+        child("fill", short, short_count, "batch", killed=True)
+        child("open", short, killed=True)
+        pairs = [(child("open", long, killed=True), child("open", short, killed=True)) for _ in range(7)]
+        growth = estimate([a["open_ms"] / b["open_ms"] for a, b in pairs])
+        times = estimate([a["open_ms"] for a, _ in pairs])
+        what = f"{long_count:,} over {short_count:,} records with an equal last segment"
+        note = f"{long_count / short_count:.1f} x: with the history"
+        rows.append(row(group, what, growth, "x", at_most=1.5, note=note))
+        shutil.rmtree(short)
+    else:  # all of it is one segment
+        times = estimate([child("open", long, killed=True)["open_ms"] for _ in range(7)])
+    shutil.rmtree(long)
+    return [*rows, row(group, f"{long_count:,} records, later", times, "ms", at_most=1000)]
+
+
+def _with_an_equal_end(root: Path, count: int) -> int:
+    """How many tokens fill a log whose last segment is as that of the session in `root`, with one full segment before it;
+    0 where that has no history to leave out."""
+    segments = sorted((root / "sessions" / "bench" / "log" / "main").glob("*.jsonl"))
+    firsts = [json.loads(path.open(encoding="utf-8").readline())["first"] for path in segments]
+    full = [after - before for before, after in pairwise(firsts)]
+    return count - sum(full[1:]) if len(full) > 1 else 0
 
 
 def memory(bench: Bench) -> list[Row]:

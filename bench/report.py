@@ -173,15 +173,18 @@ def markdown(name: str, rows: Sequence[Row], facts: dict[str, object]) -> str:
 
 
 def headline(facts: dict[str, object]) -> str:
-    """The machine in two lines."""
+    """The machine, and what stood in the way, in two lines."""
     dirty = ", with changes" if facts["dirty"] else ""
-    lines = (
+    machine = (
         f"{facts['cpu']}, {facts['usable_cores']} cores, Linux {facts['kernel']}, {facts['python']}, "
-        f"{facts['file_system']}; commit {facts['commit']}{dirty}.",
-        f"Subtracted from each timed call: {facts['empty_measurement_ns']} ns, an empty measurement. Load before: "
-        f"{facts['load_before']:.1f}; taken by the host's other guests: {facts['stolen_percent']:.1f} %.",
+        f"{facts['file_system']}; commit {facts['commit']}{dirty}."
     )
-    return "\n".join(lines)
+    in_the_way = [f"Load before: {facts['load_before']:.1f}"]
+    if "stolen_percent" in facts:
+        in_the_way.append(f"taken by the host's other guests: {facts['stolen_percent']:.1f} %")
+    if "empty_measurement_ns" in facts:
+        in_the_way.append(f"subtracted from each timed call: {facts['empty_measurement_ns']} ns, an empty measurement")
+    return f"{machine}\n{'; '.join(in_the_way)}."
 
 
 def _git(*arguments: str) -> str:

@@ -28,6 +28,7 @@ from holdfast.recording.recorder import Watermarks
 from holdfast.sessions.opening import current_run, session, start
 from holdfast.sessions.session import Run
 from holdfast.sessions.steps import Outcome
+from holdfast.workflows.conversation import converse
 
 if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
@@ -84,6 +85,7 @@ __all__ = [
     "Workspace",
     "WorkspaceUnusable",
     "WriteFailed",
+    "converse",
     "current_run",
     "find_workflow",
     "list_workflows",

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import pytest
 
 import holdfast
-from holdfast import Diverged, HoldfastError, Workspace
+from holdfast import Diverged, HoldfastError, SettingsDiffer, Workspace
 from tests.helpers.programs import Fuse, Tick, canonical, digest, everything, in_child, kill, never, result_of, superseded
 
 OnDivergence = Literal["supersede", "raise", "fork"]
@@ -443,3 +444,46 @@ def test_checkpoints_and_files_of_a_fork_stand_for_themselves(tmp_path: Path) ->
     assert [info.problem for info in workspace.checkpoints(name)] == [None] * 4
     [kept] = (tmp_path / "sessions" / name / "files").iterdir()
     assert kept.read_text() == "abc"
+
+
+def test_a_fork_keeps_the_settings_that_changed_and_the_epoch(tmp_path: Path) -> None:
+    def program(rate: int, epoch: int, twist: int, tick: Tick = never, **options: Any) -> str:
+        config = {"rate": rate} if rate else None
+        with holdfast.session("run", root=tmp_path, config=config, epoch=epoch, **options) as run:
+            for step in run.loop(6, checkpoint_every=2):
+                run.metric(value=step + (twist if step == 3 else 0))
+                tick()
+        return run.name
+
+    kill(lambda: program(1, 1, 0, Fuse(4)))
+    name = result_of(lambda: program(2, 7, 100, on_divergence="fork", allow_change=["rate"]))
+    (tmp_path / "sessions" / name / "session.json").unlink()
+    info = Workspace(tmp_path).session(name)
+    assert (info.config, info.epoch) == ({"rate": 2}, 7)
+    assert Workspace(tmp_path).session("run").config == {"rate": 1}
+    [*_, resumed] = [fields for fields in everything(tmp_path, name) if fields["kind"] == "resumed"]
+    assert (resumed["checkpoint"], resumed["replay"]) == (1, 2)
+    assert result_of(lambda: program(2, 7, 100)) == name  # and not refused
+    with pytest.raises(SettingsDiffer, match="rate: 2 → 1"):
+        program(1, 7, 100)
+
+
+def test_the_number_of_the_attempt_is_the_one_that_the_log_has(tmp_path: Path) -> None:
+    """What puts a fork together is an attempt of it, and the program goes on in the next."""
+    attempts: list[int] = []
+
+    def program(twist: int = 0, tick: Tick = never) -> list[int]:
+        with holdfast.session("run", root=tmp_path, on_divergence="fork") as run:
+            for step in run.loop(6):
+                attempts.append(run.attempt)
+                run.metric(value=step + (twist if step == 3 else 0))
+                tick()
+        return [*attempts, run.attempt]
+
+    kill(lambda: program(tick=Fuse(5)))
+    assert result_of(lambda: program(100)) == [2, 2, 2, 2, 3, 3, 3]
+    assert [Workspace(tmp_path).session(name).attempts for name in ("run", "run~2")] == [2, 3]
+    segments = sorted((tmp_path / "sessions" / "run~2" / "log" / "main").iterdir())
+    headers = [msgspec.json.decode(path.read_bytes().partition(b"\n")[0]) for path in segments]
+    assert [header["attempt"] for header in headers] == [1, 2, 3]
+    assert result_of(lambda: program(100))[-1] == 4

@@ -3,6 +3,7 @@ same line goes on."""
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,14 +15,26 @@ import msgspec
 import numpy as np
 import pytest
 
-from holdfast import Corrupted, DiskFull, HoldfastError, InvalidValue, NewerFormat, SessionBusy, SettingsDiffer, WriteFailed
+from holdfast import (
+    Corrupted,
+    DiskFull,
+    HoldfastError,
+    InvalidValue,
+    NewerFormat,
+    SessionBusy,
+    SettingsDiffer,
+    Workspace,
+    WriteFailed,
+)
 from holdfast.reading.digest import digest_of
 from holdfast.reading.verify import verify_log
 from holdfast.records import canonical_bytes
+from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.opening import start
 from holdfast.sessions.session import Run
 from holdfast.storage.faulty import OPERATIONS, FailingFiles
 from holdfast.storage.host import boot_id
+from holdfast.storage.lock import Lock
 from holdfast.storage.reader import LogReader
 from holdfast.storage.recovery import recover
 from tests.helpers.dying import kill
@@ -559,3 +572,224 @@ def test_a_start_that_fails_gives_its_lock_and_files_back(tmp_path: Path) -> Non
             except HoldfastError:
                 pass
             assert len(os.listdir("/proc/self/fd")) == open_before, f"{operation} {nth}"
+
+
+# Checkpoints on a full disk ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("mode", "durability"), BY_MODE)
+def test_the_state_of_a_loop_that_was_left_outlives_a_full_disk(tmp_path: Path, mode: str, durability: str) -> None:
+    def program(files: Any, full: FullDisk | None) -> tuple[int, list[str], float]:
+        run, weights = opened(tmp_path, files, mode, durability)
+        for step in run.loop(10, checkpoint_every=2):
+            weights.step()
+            if step == 4:
+                break
+        behind, fulls = float(weights.array.sum()), 0
+        if full is not None:
+            full._nth = full.calls["write"] + 1
+        for _ in range(2):
+            try:
+                run.note(f"behind the loop with {behind}")
+                break
+            except DiskFull:
+                assert full is not None
+                fulls += 1
+                full.free()
+        if full is not None:
+            full.free()
+        weights.array = np.zeros(3)
+        run.step("step", lambda: behind)
+        if full is not None:
+            kill(run)
+        run.end("interrupted", "the end of the test")
+        return fulls, run.notices, behind
+
+    full = FullDisk(0)
+    fulls, _, behind = program(full, full)
+    assert fulls == (0 if (mode, durability) == ("continuous", "process") else 1)  # a line in the map needs no space
+    assert program(REAL, None) == (0, [], behind)
+    [left] = [
+        info for info in Workspace(tmp_path).checkpoints("s") if info.at == "loop:0" and info.step == 4 and info.number > 2
+    ]
+    assert not left.dead
+
+
+@pytest.mark.parametrize("call", ["step", "checkpoint"])
+def test_a_checkpoint_that_cannot_be_recorded_takes_no_space(tmp_path: Path, call: str) -> None:
+    files = FailingFiles(REAL, operation="write", nth=0, error=errno.ENOSPC, repeat=True, role=".jsonl")
+    run, weights = opened(tmp_path, files, "batch", "process")
+    run.step("first", weights.step)
+    folder = run.path / "checkpoints"
+    before, taken = names(folder), run.health().file_bytes
+    files._nth = files.calls["write"] + 1
+
+    def act() -> None:
+        weights.array = weights.array + 1
+        if call == "step":
+            run.step("second", lambda: 2)
+        else:
+            run.checkpoint()
+
+    for _ in range(3):
+        with pytest.raises(DiskFull):
+            act()
+        assert names(folder) == before
+    assert run.health().file_bytes == taken
+    files._nth = 0
+    act()
+    run.close()
+    assert len(names(folder)) > len(before)
+    assert Workspace(tmp_path).verify("s").problems == ()
+
+
+def test_a_checkpoint_that_is_recorded_stays_where_what_follows_meets_a_full_disk(tmp_path: Path) -> None:
+    """A signal handler's record comes behind it, in the same call."""
+    run, _ = opened(tmp_path, REAL, "continuous", "process")
+    run.note("first")
+    log = run._recorder.log
+    append_group = log.append_group
+
+    def with_signal(records: Any) -> Any:
+        lines = append_group(records)
+        run.note("from the handler")
+        log.append = _refuse  # type: ignore[method-assign]
+        return lines
+
+    def _refuse(record: Any) -> int:
+        raise DiskFull(run.path, "no space")
+
+    log.append_group = with_signal  # type: ignore[method-assign]
+    with pytest.raises(DiskFull):
+        run.checkpoint()
+    del log.append, log.append_group
+    run.close()
+    assert [info.problem for info in Workspace(tmp_path).checkpoints("s")] == [None]
+    assert [record["text"] for record in Workspace(tmp_path).records("s")] == ["first", "from the handler"]
+
+
+# A fork ---------------------------------------------------------------------------------------------------------------
+
+
+def forking(run: Run, weights: Weights, twist: int) -> None:
+    """Six steps. The metric of step 4 differs by the twist."""
+    for step in run.loop(6, checkpoint_every=2):
+        weights.step()
+        run.metric(value=step + (twist if step == 4 else 0))
+        if step == 4 and not twist:
+            raise _Killed
+
+
+def fork_with(root: Path, files: Any) -> Run:
+    """Go on with a session that was killed, and record something else."""
+    weights = Weights()
+    run = start("s", root=root, files=files, track={"w": weights}, on_divergence="fork")
+    try:
+        with run:
+            forking(run, weights, 100)
+    finally:
+        assert run.is_closed
+    return run
+
+
+def killed_session(root: Path) -> None:
+    run, weights = opened(root, REAL, "continuous", "process")
+    with pytest.raises(_Killed):
+        forking(run, weights, 0)
+    kill(run)
+
+
+def metrics(root: Path, name: str) -> list[int]:
+    return [fields["values"]["value"] for fields in Workspace(root).records(name) if fields["kind"] == "metric"]
+
+
+def test_a_fork_in_which_any_operation_fails_is_there_in_full_or_not_at_all(tmp_path: Path) -> None:
+    killed_session(tmp_path / "killed")
+    counting = FailingFiles(REAL, operation="open", nth=0, error=errno.EIO)
+    shutil.copytree(tmp_path / "killed", tmp_path / "counted")
+    fork_with(tmp_path / "counted", counting)
+    open_before = len(os.listdir("/proc/self/fd"))
+    for operation, count in sorted(counting.calls.items()):
+        for nth in range(1, count + 1):
+            root, where = tmp_path / f"{operation} {nth}", f"{operation} {nth} of {count}"
+            shutil.copytree(tmp_path / "killed", root)
+            try:
+                fork_with(root, FailingFiles(REAL, operation=operation, nth=nth, error=ERRORS[nth % len(ERRORS)]))
+            except HoldfastError as raised:
+                assert str(raised)
+            assert len(os.listdir("/proc/self/fd")) == open_before, where  # those of the locks too
+            workspace = Workspace(root)
+            run = fork_with(root, REAL)
+            assert run.name == "s~2", where
+            assert metrics(root, "s~2") == [0, 1, 2, 3, 104, 5], where
+            assert metrics(root, "s") == [0, 1, 2, 3, 4], where
+            assert (workspace.session("s").status, workspace.session("s").to) == ("forked", "s~2"), where
+            for name in ("s", "s~2"):
+                assert workspace.verify(name).problems == (), where
+            assert [path.name for path in sorted((root / "sessions").iterdir())] == ["s", "s~2"], where
+            shutil.rmtree(root)
+
+
+def test_a_fork_that_the_disk_is_too_full_for_is_made_once_there_is_space(tmp_path: Path) -> None:
+    """The same call works then, and it is the fork that goes on."""
+    for nth in range(1, 30):
+        root = tmp_path / str(nth)
+        killed_session(root)
+        files = FullDisk(0)
+        weights = Weights()
+        run = start("s", root=root, files=files, track={"w": weights}, on_divergence="fork")
+        files._nth = files.calls["write"] + nth
+        fulls = 0
+        try:
+            for step in run.loop(6, checkpoint_every=2):
+                weights.step()
+                while True:
+                    try:
+                        run.metric(value=step + (100 if step == 4 else 0))
+                        break
+                    except DiskFull:
+                        assert (fulls := fulls + 1) == 1
+                        files.free()
+        except (DiskFull, WriteFailed):  # not a record's: a checkpoint's, or there is no way back from where it came
+            files.free()
+        if not files.was_met:
+            break
+        run.end("interrupted", "end of the test")
+        assert fork_with(root, REAL).name == "s~2"
+        assert metrics(root, "s~2") == [0, 1, 2, 3, 104, 5]
+        assert metrics(root, "s") == [0, 1, 2, 3, 4]
+    assert nth > 4
+
+
+def test_an_interrupted_fork_leads_to_the_new_session_or_leaves_the_old_one(tmp_path: Path) -> None:
+    from holdfast.sessions.attempt import Attempt
+
+    for name in ("_put_fork_together", "_tell_of_fork", "_move_to"):
+        root = tmp_path / name
+        killed_session(root)
+
+        def interrupted(*arguments: object) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Attempt, name, interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                fork_with(root, REAL)
+        assert Workspace(root).session("s").status == ("killed" if name == "_put_fork_together" else "forked")
+        assert fork_with(root, REAL).name == "s~2"
+        assert metrics(root, "s~2") == [0, 1, 2, 3, 104, 5]
+        assert metrics(root, "s") == [0, 1, 2, 3, 4]
+
+
+def test_a_fork_that_is_busy_is_left_alone(tmp_path: Path) -> None:
+    killed_session(tmp_path)
+    fork_with(tmp_path, REAL)
+    busy = Lock(REAL, tmp_path / "sessions" / "s~2" / "lock", "s~2")
+    removed: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SessionFolder, "remove_if_empty", lambda folder: removed.append(folder.name))
+        with pytest.raises(SessionBusy):
+            start("s", root=tmp_path)
+    assert removed == ["s"]  # whose lock it holds
+    busy.release()
+    start("s", root=tmp_path, track={"w": Weights()}).close()

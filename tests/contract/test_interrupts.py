@@ -22,6 +22,7 @@ from holdfast.storage.powerloss import power_loss_states
 from holdfast.storage.reader import LogReader
 from holdfast.storage.recovery import recover
 from holdfast.storage.traced import TracedFiles
+from tests.helpers.dying import kill
 from tests.helpers.quick import QuickFiles, quick_traced
 
 REAL = QuickFiles()
@@ -29,6 +30,7 @@ LOG = Path("sessions", "s", "log", "main")
 PACKAGE = Path(holdfast.__file__).parent
 WATCHED = {str(PACKAGE / "storage" / name) for name in ("log.py", "segments.py")} | {
     threading.__file__,
+    *(str(PACKAGE / "sessions" / name) for name in ("loops.py", "checkpointing.py")),
     *(str(path) for path in (PACKAGE / "recording").glob("*.py")),
 }
 BY_MODE = [(mode, durability) for mode in ("continuous", "batch", "checkpoint") for durability in ("process", "power")]
@@ -208,6 +210,34 @@ def test_an_interrupt_anywhere_in_the_first_record_of_an_attempt(tmp_path: Path,
         run.note("third")
         run.close()
         check(labels(root), ["first", "second", "third"], acknowledged)
+        if not interrupter.hit:
+            break
+    assert k > 20
+
+
+@pytest.mark.parametrize("what", ["interrupts", "records"])
+@pytest.mark.parametrize(("mode", "durability"), BY_MODE)
+def test_the_state_of_a_loop_that_was_left_is_recorded_once(tmp_path: Path, mode: str, durability: str, what: str) -> None:
+    """Wherever the first record behind it is interrupted, or a signal handler records."""
+    for k in range(1, 10_000):
+        root = tmp_path / str(k)
+        run = opened(root, mode, durability)
+        for step in run.loop(10, checkpoint_every=2):
+            if step == 2:
+                break
+        act = press if what == "interrupts" else lambda: run.note("from the handler")  # noqa: B023  # called at once
+        interrupter = Interrupter(k, act)
+        try:
+            interrupter.call(lambda: run.note("behind"))  # noqa: B023  # called at once
+        except KeyboardInterrupt:
+            pass
+        run.note("second")
+        kill(run) if mode == "continuous" else run.end("interrupted", "the end of the test")
+        workspace = holdfast.Workspace(root)
+        checkpoints = workspace.checkpoints("s")
+        assert [(info.number, info.at) for info in checkpoints] == [(1, "loop:0"), (2, "loop:0")], k
+        behind = [record for record in workspace.records("s") if record["kind"] == "note"]
+        assert all(record["top"] and record["n"] > checkpoints[-1].position for record in behind), k
         if not interrupter.hit:
             break
     assert k > 20

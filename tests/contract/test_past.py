@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import holdfast
 from holdfast import KiraEngine, NoSession, UsageError, Workspace
+from holdfast.engines.kira import Kira
 from holdfast.workflows.past import Logged, text_of
 from tests.helpers.programs import Fuse, Tick, assert_goes_on_equal, kill, never, result_of
 
@@ -137,3 +138,28 @@ def test_an_engine_that_is_run_again_sees_its_past(tmp_path: Path) -> None:
     tokens = [record["token"] for record in Workspace(tmp_path).records("run") if record["kind"] == "token"]
     assert found[0][1] == tokens[0]
     assert found[3][1] == "Φ+|NP0|t4"
+
+
+def test_what_is_recorded_past_the_engine_is_none_of_its_past(tmp_path: Path) -> None:
+    with KiraEngine("s", root=tmp_path, seed=1) as engine:
+        for _ in range(100):
+            engine.emit_token()
+            engine.run.token("not the engine's")
+        engine.generate_spinner_tokens()
+        assert len(engine.tokens_emitted) == 100
+        assert "not the engine's" not in list(engine.tokens_emitted)
+        assert len(set(engine.tokens_emitted[:30])) > 1
+
+
+def test_a_reset_clears_a_past_that_a_session_holds_as_it_clears_any(tmp_path: Path) -> None:
+    plain = Kira(seed=1)
+    with KiraEngine("s", root=tmp_path, seed=1) as engine:
+        for one in (plain, engine):
+            for line in ("/evolve 0.7", "/emit pattern", "/reset"):
+                answer = one.execute(line)
+            assert answer["result"]["cleared"]["tokens"] > 0
+            assert len(one.tokens_emitted) == len(one.emissions) == 0
+            assert one.execute("/tokens")["result"]["total_emitted"] == 0
+            one.emit_token()
+            assert len(one.tokens_emitted) == 1
+        assert engine.tokens_emitted[0] == plain.tokens_emitted[0]

@@ -22,6 +22,18 @@ def test_a_bar_is_as_long_as_its_share_and_never_nothing() -> None:
     assert charts.bar(0, width=4) == ""
 
 
+@pytest.mark.parametrize(
+    ("z", "reached"),
+    [(0, (0, 0, 0)), (0.5, (5, 0, 0)), (0.7, (6, 1, 0)), (0.96, (6, 3, 1)), (1, (6, 3, 1)), (7, (6, 3, 1))],
+)
+def test_the_bar_of_z_is_as_long_as_z_in_the_colours_of_its_regimes(z: float, reached: tuple[int, int, int]) -> None:
+    drawn = charts.regimes(z, width=10)
+    assert len("".join(text for text, _ in drawn)) == 10
+    for (_, style), part in zip(charts.REGIMES, reached, strict=True):
+        assert "".join(text for text, shown in drawn if shown == style) == "█" * part
+        assert set("".join(text for text, shown in drawn if shown == f"dim {style}")) <= {"·"}
+
+
 @pytest.mark.parametrize("length", [1, 31, 32, 33, 64, 1_000, 10_007])
 def test_a_series_of_any_length_fits_its_width(length: int) -> None:
     series = charts.Series()

@@ -150,3 +150,113 @@ def test_an_error_of_the_function_leaves_the_session_to_be_gone_on_with(tmp_path
     assert done.returncode == 1
     assert "RuntimeError: why" in done.stderr
     assert Workspace(tmp_path).session("train").status == "failed"
+
+
+def test_a_stage_that_failed_shows_in_the_exit_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "staged.py").write_text(
+        "import holdfast\n"
+        "def plan_of():\n"
+        "    def stage(n, status):\n"
+        "        act = lambda: holdfast.Outcome({'n': n}, status=status, index=n, phase='all')\n"
+        "        return holdfast.Stage(index=n, name=f's{n}', act=act)\n"
+        "    stages = tuple(stage(n, status) for n, status in enumerate(('ok', 'error', 'skipped'), 1))\n"
+        "    return holdfast.Plan(title='staged', phases=(holdfast.Phase(name='all', title='All', stages=stages),))\n"
+        "def staged(session, *, until=None, watch=None):\n"
+        "    with session() as run:\n"
+        "        holdfast.run_stages(run, plan_of(), until=until, watch=watch)\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    done = call("run", "staged:staged", "--root", tmp_path)
+    assert done.status == 1
+    assert "1 ok, 1 error, 1 skipped" in done.out
+
+
+RETURNING = """
+from pathlib import Path
+def state(session):
+    with session() as run:
+        run.note("x")
+    return {"state": {"mine": 1}}
+def odd(session):
+    with session() as run:
+        run.note("x")
+    return {"path": Path("a"), "set": {1}, 5: float("nan"), "object": object}
+def never(session):
+    return 3
+def more(session):
+    with session(on_divergence="supersede") as run:
+        for number in range(run.attempt):
+            run.note(str(number))
+def own(*, root: str):
+    import holdfast
+    with holdfast.session("own", root=root) as run:
+        run.note("x")
+"""
+
+
+@pytest.fixture
+def returning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module with functions that return this and that."""
+    name = f"returning_{abs(hash(str(tmp_path)))}"
+    (tmp_path / f"{name}.py").write_text(RETURNING, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+@pytest.mark.parametrize("json", [(), ("--json",)])
+@pytest.mark.parametrize("function", ["state", "odd"])
+def test_whatever_a_function_returns_is_shown(tmp_path: Path, returning: str, function: str, json: tuple[str, ...]) -> None:
+    done = call("run", f"{returning}:{function}", "--root", tmp_path, *json)
+    assert done.status == 0
+    assert ("mine" if function == "state" else "'a'") in done.out or "PosixPath" in done.out
+
+
+def test_a_function_that_opens_no_session_is_told_of(tmp_path: Path, returning: str) -> None:
+    done = call("run", f"{returning}:never", "--root", tmp_path)
+    assert done.status == 0
+    assert '"returned":3' in done.out
+    assert f"{returning}:never opened no session" in done.err
+
+
+def test_nothing_was_left_to_do_only_where_nothing_was_done(tmp_path: Path, returning: str) -> None:
+    for attempt in range(3):
+        done = call("run", f"{returning}:more", "--root", tmp_path)
+        assert ("finished: nothing was left to do" in done.err) is False, attempt
+    again = call("run", f"{returning}:state", "--root", tmp_path)
+    again = call("run", f"{returning}:state", "--root", tmp_path)
+    assert "finished: nothing was left to do" in again.err
+
+
+def test_options_that_would_say_nothing_are_refused(tmp_path: Path, returning: str) -> None:
+    line = ("run", f"{returning}:own", "--param", f"root={tmp_path}")
+    assert call(*line).status == 0
+    for option in (("--save-mode", "batch"), ("--root", tmp_path), ("--session", "x"), ("--allow-change", "lr")):
+        done = call(*line, *option)
+        assert done.status == 2
+        assert "opens its own" in done.err
+    assert call(*line, HOLDFAST_ROOT=str(tmp_path)).status == 0
+
+
+def test_an_empty_name_of_a_session_is_refused(tmp_path: Path) -> None:
+    done = call("run", "full_pipeline", "--session", "", "--root", tmp_path)
+    assert done.status == 2
+    assert not (tmp_path / "sessions").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--seed", 8), "demo was recorded with other parameters: seed: 7 → 8. Nothing was changed"),
+        (("--seed", 7, "--until", "bogus"), "'bogus' is no stage of full_pipeline"),
+    ],
+)
+def test_a_run_that_would_be_refused_is_not_set_back_either(tmp_path: Path, words: tuple[object, ...], message: str) -> None:
+    call(*LINE, "--root", tmp_path)
+    before = Workspace(tmp_path).session("demo")
+    done = call("run", "full_pipeline", "--session", "demo", *words, "--from-stage", "phase5", "--root", tmp_path)
+    assert done.status == 2
+    assert message in done.err
+    assert Workspace(tmp_path).session("demo") == before

@@ -1,4 +1,4 @@
-"""What the README shows is what happens."""
+"""What the README and the page about KIRA show is what happens."""
 
 import os
 import re
@@ -11,9 +11,11 @@ import pytest
 from tests.helpers.sources import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+KIRA = (ROOT / "docs" / "kira.md").read_text(encoding="utf-8")
 BLOCKS = [
-    pytest.param(block[2], id=f"line-{README.count(chr(10), 0, block.start()) + 1}")
-    for block in re.finditer(r"^```python([^\n]*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    pytest.param(block[2], id=f"{name}-line-{page.count(chr(10), 0, block.start()) + 1}")
+    for name, page in {"readme": README, "kira": KIRA}.items()
+    for block in re.finditer(r"^```python([^\n]*)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     if "no-run" not in block[1]
 ]
 
@@ -27,19 +29,19 @@ def run_in(folder: Path, source: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("source", BLOCKS)
-def test_the_code_of_the_readme_runs_and_runs_again(tmp_path: Path, source: str) -> None:
+def test_the_code_of_a_page_runs_and_runs_again(tmp_path: Path, source: str) -> None:
     for _ in range(2):
         done = run_in(tmp_path, source)
         assert done.returncode == 0, done.stderr
 
 
-def test_the_readme_has_code() -> None:
-    assert BLOCKS
+def test_the_pages_have_code() -> None:
+    assert len(BLOCKS) >= 2
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    shown = set(re.findall(r"\bmake ([a-z]+) +#", README)) | set(re.findall(r"`make ([a-z]+)`", README))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    shown = set(re.findall(r"\bmake ([a-z-]+) +#", README)) | set(re.findall(r"`make ([a-z-]+)`", README))
     assert shown
     assert shown <= targets
 

@@ -1,14 +1,20 @@
 """workflows/parameters.py and registry.py: texts become typed parameters, names become functions."""
 
+import functools
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 import holdfast
-from holdfast import UsageError, Workspace, find_workflow, list_workflows, workflow
-from holdfast.workflows.parameters import parameters_of, parse_parameters, require_all
+from holdfast import SettingsDiffer, UsageError, Workflow, Workspace, find_workflow, list_workflows, workflow
+from holdfast.workflows.parameters import as_config, parameters_of, parse_parameters, require_all
+
+
+class Colour(Enum):
+    RED = "red"
 
 
 def train(  # type: ignore[no-untyped-def]  # users leave hints out
@@ -23,6 +29,10 @@ def train(  # type: ignore[no-untyped-def]  # users leave hints out
     kind: Literal["adam", "sgd"] = "adam",
     options: dict[str, Any] | None = None,
     unhinted="x",
+    switch=False,
+    rate=0.5,
+    out: Path = Path("a"),  # a user's function
+    colour: "Colour | None" = None,
 ) -> None: ...
 
 
@@ -53,6 +63,10 @@ def test_the_signature_tells_what_may_be_set() -> None:
         ("kind=sgd", "sgd"),
         ('options={"a": [1, 2.5]}', {"a": [1, 2.5]}),
         ("unhinted=7", "7"),
+        ("switch=true", True),
+        ("rate=2", 2.0),
+        ("out=b/c", Path("b/c")),
+        ("colour=red", Colour.RED),
     ],
 )
 def test_a_text_becomes_the_parameters_type(setting: str, value: object) -> None:
@@ -72,6 +86,8 @@ def test_a_text_becomes_the_parameters_type(setting: str, value: object) -> None
         (['layers=["a"]'], "layers: .* cannot be"),
         (["learning_rate=1"], "there is no parameter 'learning_rate'; there are: lr: float, steps: int = 3"),
         (["session=x"], "there is no parameter 'session'"),
+        (["colour=pink"], "colour: .* cannot be 'pink': Invalid enum value 'pink'"),
+        (["switch=maybe"], "switch: bool = False cannot be 'maybe'"),
         (["steps"], "'steps': a parameter is set as name=value"),
         (["steps=1", "steps=2"], "the parameter 'steps' is set twice"),
     ],
@@ -116,6 +132,16 @@ def own(*, root: str):
         run.note("own")
 
 number = 7
+
+def plan_of(*, lr: float = 0.1):
+    stages = (holdfast.Stage(index=1, name="only", act=lambda: holdfast.Outcome(lr, index=1, phase="all")),)
+    return holdfast.Plan(title="mine", phases=(holdfast.Phase(name="all", title="All", stages=stages),))
+
+@holdfast.workflow(f"mine of {__name__}", plan=plan_of)
+def mine(session, *, lr: float = 0.1, until=None, watch=None):
+    """Mine."""
+    with session() as run:
+        holdfast.run_stages(run, plan_of(lr=lr), until=until, watch=watch)
 '''
 
 
@@ -135,7 +161,7 @@ def test_a_function_is_found_by_its_place_and_runs_in_a_session(tmp_path: Path, 
     assert found.session_name == "train"
     assert found.run(parameters={"lr": 0.5}, root=tmp_path) == {"lr": 0.5}
     (opened,) = [record for record in Workspace(tmp_path).records("train", canonical=False) if record["kind"] == "opened"]
-    assert opened["config"] == {"workflow": f"{module}:train", "lr": 0.5, "model": "tiny"}
+    assert opened["config"] == {"workflow": f"{module}:train", "lr": 0.5, "steps": 3, "model": "tiny"}
     find_workflow(f"{module}:Group.inner").run("nested", root=tmp_path)
     assert Workspace(tmp_path).session("nested").status == "finished"
 
@@ -144,8 +170,10 @@ def test_a_function_that_opens_its_own_session_may(tmp_path: Path, module: str) 
     found = find_workflow(f"{module}:own")
     found.run(parameters={"root": str(tmp_path)})
     assert Workspace(tmp_path).session("chosen").status == "finished"
-    with pytest.raises(UsageError, match="takes no `session`: it names its sessions itself"):
+    with pytest.raises(UsageError, match="takes no `session`, and opens its own: session would say nothing"):
         found.run("other", parameters={"root": str(tmp_path)})
+    with pytest.raises(UsageError, match="opens its own: save_mode would say nothing"):
+        found.run(parameters={"root": str(tmp_path)}, save_mode="batch")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +182,7 @@ def test_a_function_that_opens_its_own_session_may(tmp_path: Path, module: str) 
         ("full_pipelin", "there is no workflow 'full_pipelin': did you mean full_pipeline?"),
         ("zzz", "there is no workflow 'zzz': there are: .*full_pipeline.*or give package.module:function"),
         ("no_such_module:train", "there is no module 'no_such_module' here or installed"),
+        (":train", "':train' is no function: it is written package.module:function"),
         ("{module}:missing", "{module} has no 'missing'"),
         ("{module}:number", "is no function"),
     ],
@@ -180,3 +209,46 @@ def test_public_names_that_come_later_are_there() -> None:
     assert {"KiraEngine", "find_workflow"} <= set(dir(holdfast))
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         holdfast.nothing  # noqa: B018
+
+
+def test_a_registered_function_keeps_its_name_and_plan_however_it_is_found(tmp_path: Path, module: str) -> None:
+    found = find_workflow(f"{module}:mine")
+    assert found.name == f"mine of {module}"
+    assert find_workflow(found.name) is found
+    assert len(found.planned({})) == 1
+    found.run(root=tmp_path)
+    assert found.config({}) == {"workflow": found.name, "lr": 0.1}
+    assert Workspace(tmp_path).session(found.name).config == {"workflow": found.name, "lr": 0.1}
+    # The usual value written out is no change, and another one is.
+    found.run(parameters={"lr": 0.1}, root=tmp_path)
+    with pytest.raises(SettingsDiffer, match=r"lr: 0\.1 → 0\.2"):
+        found.run(parameters={"lr": 0.2}, root=tmp_path)
+
+
+def test_what_stands_for_a_function_is_read_as_one() -> None:
+    class Called:
+        def __call__(self, *, rate: float = 0.5) -> None:
+            """Called."""
+
+    assert parameters_of(Called())["rate"].kind is float
+    partial = Workflow(name="partial", function=functools.partial(train, lr=0.1))
+    assert partial.parameters["lr"].default == 0.1
+    assert partial.opens_own is False
+    assert "partial" not in partial.summary
+
+
+def test_a_hint_that_cannot_be_read_is_named() -> None:
+    def later(*, rate: "Unknown" = 1) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(UsageError, match="the hint 'Unknown' of the parameter 'rate' cannot be read here"):
+        parameters_of(later)
+    assert parameters_of(later, given=("rate",)) == {}
+
+
+def test_the_config_holds_every_parameter_as_a_log_can() -> None:
+    values = {"lr": 1.0, "out": Path("b"), "colour": Colour.RED}
+    config = as_config(KNOWN, values)
+    assert config["out"] == "b"
+    assert config["colour"] == "red"
+    assert config["steps"] == 3
+    assert set(config) == set(KNOWN)

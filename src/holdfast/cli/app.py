@@ -14,6 +14,7 @@ from holdfast.cli.digest import digest
 from holdfast.cli.export_checkpoint import export_checkpoint
 from holdfast.cli.failures import in_one_line
 from holdfast.cli.fork import fork
+from holdfast.cli.kira import kira
 from holdfast.cli.note import note
 from holdfast.cli.rename import rename
 from holdfast.cli.resume import resume
@@ -25,7 +26,7 @@ from holdfast.cli.stats import stats
 from holdfast.cli.verify import verify
 
 _LOOKING: tuple[Callable[..., None], ...] = (sessions, show, search, checkpoints, stats, digest, verify)
-_RUNNING: tuple[Callable[..., None], ...] = (run_workflow,)
+_RUNNING: tuple[Callable[..., None], ...] = (run_workflow, kira)
 _CHANGING: tuple[Callable[..., None], ...] = (resume, fork, export_checkpoint, note, rename, delete)
 
 
@@ -62,7 +63,7 @@ def holdfast(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Run workflows with everything saved as it happens; look at what was saved; set runs back, copy, rename or delete them.
+    """Run workflows and talk with KIRA, everything saved as it happens; see what was saved, set it back, copy, delete it.
 
     Example: holdfast run full_pipeline --session demo --seed 7
     """

@@ -9,6 +9,7 @@ _LEVELS = "▁▂▃▄▅▆▇█"
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 REGIMES = ((0.0, "blue"), ((5**0.5 - 1) / 2, "yellow"), (3**0.5 / 2, "green"))
 """Where each regime of z begins (UNTRUE, PARADOX, TRUE; the bounds are 1/φ and √3/2), and its colour."""
+PHASE_STYLES = {"UNTRUE": "blue", "PARADOX": "yellow", "TRUE": "green"}
 
 
 def bar(share: float, *, width: int = 30) -> str:
@@ -79,7 +80,7 @@ def _halved(means: list[float]) -> list[float]:
 
 def regimes(z: float, *, width: int = 40) -> list[tuple[str, str]]:
     """z in [0, 1] as a bar in its three regimes, each in its colour: parts for one line. What is behind z is dotted."""
-    parts, filled = [], round(z * width)
+    parts, filled = [], round(min(1.0, max(0.0, z)) * width)
     edges = [0, *(round(edge * width) for edge, _ in REGIMES[1:]), width]
     for (_, style), begin, end in zip(REGIMES, edges, edges[1:], strict=False):
         reached = min(max(filled, begin), end)

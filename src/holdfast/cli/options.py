@@ -1,7 +1,7 @@
 """What commands have in common on their command line."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,4 +16,11 @@ Session = Annotated[str, typer.Argument(metavar="SESSION", show_default=False, h
 At = Annotated[
     int,
     typer.Option("--at", metavar="N", show_default=False, help="The checkpoint's number; `holdfast checkpoints` lists them."),
+]
+SaveMode = Annotated[
+    Literal["continuous", "batch", "checkpoint"],
+    typer.Option("--save-mode", help="When records reach the operating system: each at once, in batches, at checkpoints."),
+]
+Durability = Annotated[
+    Literal["process", "power"], typer.Option("--durability", help="What flushed records survive: a kill; or also power loss.")
 ]

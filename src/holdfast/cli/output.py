@@ -4,6 +4,7 @@ A text is printed so that it stays text: control signs in recorded values are sh
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -74,6 +75,16 @@ def say(*parts: Cell) -> None:
     _console(sys.stdout).print(Text().join(_text(part) for part in parts), soft_wrap=True)
 
 
+def prompt(*parts: Cell) -> str:
+    """One line as a text for input(). Its colours, where the terminal has some, are marked as taking no room."""
+    from rich.text import Text
+
+    console = _console(sys.stdout)
+    with console.capture() as captured:
+        console.print(Text().join(_text(part) for part in parts), soft_wrap=True, end="")
+    return re.sub(r"(\x1b\[[0-9;]*m)+", lambda found: f"\1{found[0]}\2", captured.get())
+
+
 def tell(text: str) -> None:
     """Print a message for people, on standard error."""
     print(printable(text), file=sys.stderr)
@@ -108,9 +119,11 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> No
 
 def print_facts(facts: Mapping[str, Cell], *, whole: Collection[str] = ()) -> None:
     """Print named values, a line each, cut where it does not fit; those in `whole` are for pasting, and never cut."""
+    from rich.text import Text
+
     console, room = _console(sys.stdout), max(map(len, facts), default=0) + GAP
     for name, cell in facts.items():
-        line = _text((f"{name:<{room}}", "dim")) + _text(cell)
+        line = Text().join((_text((f"{name:<{room}}", "dim")), _text(cell)))  # `+` would lend its style to the whole line
         if name not in whole:
             line.truncate(console.width, overflow="ellipsis")
         console.print(line, soft_wrap=True)

@@ -1,37 +1,25 @@
 """holdfast run"""
 
+import os
 import sys
-from enum import StrEnum
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from holdfast import Interrupted, Plan, Stopped, UsageError, Workflow, Workspace, find_workflow, list_workflows
 from holdfast.cli import output
 from holdfast.cli.layout import Column
-from holdfast.cli.options import Json, Root
+from holdfast.cli.options import Durability, Json, Root, SaveMode
 from holdfast.cli.output import Cell
 from holdfast.cli.stage_table import Recorded, print_stages, read_stages
 from holdfast.cli.stage_view import StageView
 from holdfast.errors import line_to_type
 
+_STATE = {"coordinate", "phase", "coherence", "crystal", "triad_completions", "triad_unlocked", "k_formed"}  # KIRA's
 FIELDS = (*("workflow", "session", "status", "attempt", "stages", "counts", "records", "checkpoints", "returned", "digest"),)
-
-
-class Mode(StrEnum):
-    """When records are flushed."""
-
-    CONTINUOUS = "continuous"
-    BATCH = "batch"
-    CHECKPOINT = "checkpoint"
-
-
-class Level(StrEnum):
-    """What they survive."""
-
-    PROCESS = "process"
-    POWER = "power"
 
 
 def run(
@@ -60,8 +48,8 @@ def run(
         typer.Option(metavar="STAGE", show_default=False, help="Set the session back to before this phase or stage first."),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
-    save_mode: Annotated[Mode, typer.Option(help="When records are flushed.")] = Mode.CONTINUOUS,
-    durability: Annotated[Level, typer.Option(help="Whether they survive a kill, or power loss too.")] = Level.PROCESS,
+    save_mode: SaveMode = "continuous",
+    durability: Durability = "process",
     allow_change: Annotated[
         list[str] | None,
         typer.Option(
@@ -88,9 +76,14 @@ def run(
     if dry_run:
         _print_plan(found, parameters, json=json)
         return
-    name = session or found.session_name
+    name = found.session_name if session is None else session
     if from_stage is not None:
-        _rewind(Workspace(root), name, found, parameters, from_stage)
+        found.check_until(until, parameters)
+        _rewind(Workspace(root), name, found, parameters, from_stage, allow_change or ())
+    settings = {"root": root, "save_mode": save_mode, "durability": durability, "allow_change": tuple(allow_change or ())}
+    usual = {"root": None, "save_mode": "continuous", "durability": "process", "allow_change": ()}
+    if found.opens_own and str(root) == os.environ.get("HOLDFAST_ROOT"):
+        settings["root"] = None  # its own sessions are there too
     is_live = sys.stderr.isatty() and not plain and not json
     stopped = None
     with StageView(found.name, is_live=is_live) as view:
@@ -100,21 +93,22 @@ def run(
                 parameters=parameters,
                 until=until,
                 watch=view,
-                root=root,
-                save_mode=save_mode.value,
-                durability=durability.value,
-                allow_change=allow_change or (),
+                **{option: value for option, value in settings.items() if value != usual[option]},
             )
         except Stopped as asked:
             stopped, returned = asked, None
         except Interrupted as asked:
             output.tell(f"{name}: stopped ({asked.reason}), with a checkpoint; the same line again goes on")
             raise
-    if found.opens_own:
-        output.print_json({"workflow": found.name, "returned": returned})
-        output.tell(f"{found.name} opened its sessions itself; see: {line_to_type('sessions', root=root)}")
+    if view.run is None and stopped is None:
+        output.print_json({"workflow": found.name, "returned": _plain(returned)})
+        what = "opens its sessions itself" if found.opens_own else "opened no session"
+        output.tell(f"{found.name} {what}; see what there is with: {line_to_type('sessions', root=root)}")
         return
-    _close(Workspace(root), name, found, parameters, view, returned, stopped, root=root, json=json)
+    name = view.run.name if view.run is not None else name  # a fork at a divergence has another one
+    counts = _close(Workspace(root), name, found, parameters, view, returned, stopped, root=root, json=json)
+    if counts["error"]:
+        raise typer.Exit(1)
 
 
 def _close(
@@ -128,17 +122,18 @@ def _close(
     *,
     root: Path | None,
     json: bool,
-) -> None:
+) -> dict[str, int]:
+    """Print how it ended; how many stages ended how."""
     info = workspace.session(name)
     recorded = read_stages(workspace.records(name))
     checkpoints, digest = len(workspace.checkpoints(name)), workspace.digest(name)
     if json:
         facts = (
             *(workflow.name, name, info.status, info.attempts, [row.facts() for row in recorded.stages]),
-            *(recorded.counts, dict(recorded.kinds), checkpoints, returned, digest),
+            *(recorded.counts, dict(recorded.kinds), checkpoints, _plain(returned), digest),
         )
         output.print_json(dict(zip(FIELDS, facts, strict=True)))
-        return
+        return recorded.counts
     if recorded.stages:
         print_stages(recorded.stages)
         output.say()
@@ -146,11 +141,12 @@ def _close(
     following = {"look further": line_to_type("show", name, root=root)}
     if stopped is not None:
         output.tell(f"{name}: {stopped.reason}; the same line without --until goes on")
-    elif view.run is not None and view.run.finished and not view.began_count:
+    elif view.run is not None and view.run.finished and not view.run.health().records:
         output.tell("finished: nothing was left to do")
         settings = [word for key, value in parameters.items() for word in ("--param", f"{key}={value}")]
         following["start another"] = line_to_type("run", workflow.name, "--session", f"{name}-2", *settings, root=root)
     output.print_facts({what: (line, "bold") for what, line in following.items()}, whole=tuple(following))
+    return recorded.counts
 
 
 def _facts(recorded: Recorded, checkpoints: int, returned: Any, digest: str) -> dict[str, Cell]:
@@ -163,15 +159,19 @@ def _facts(recorded: Recorded, checkpoints: int, returned: Any, digest: str) -> 
     )
     facts["emissions"] = f"{kinds['emission']:,}"
     facts["checkpoints"] = f"{checkpoints:,}"
-    if isinstance(returned, dict) and isinstance(state := returned.get("state"), dict):
+    if isinstance(returned, dict) and (state := returned.get("state") or {}).keys() >= _STATE:
         facts["final state"] = f"{state['coordinate']}  {state['phase']}  κ {state['coherence']:.3f} {state['crystal']}"
         facts["TRIAD"] = f"{state['triad_completions']} completions, {'unlocked' if state['triad_unlocked'] else 'locked'}"
-        if isinstance(formation := returned.get("k_formation"), dict):
-            facts["K-formation"] = _formation(formation)
+        facts["K-formation"] = _formation(returned["k_formation"])
     elif returned is not None:
         facts["returned"] = str(returned)
     facts["digest"] = digest
     return {name: cell for name, cell in facts.items() if cell != "0"}
+
+
+def _plain(returned: Any) -> Any:
+    """What a function returned as JSON can say it; what it cannot is written out."""
+    return msgspec.to_builtins(returned, enc_hook=repr, str_keys=True)
 
 
 def _formation(found: dict[str, Any]) -> Cell:
@@ -180,9 +180,22 @@ def _formation(found: dict[str, Any]) -> Cell:
     return text, "bold green" if found["k_formed"] else ""
 
 
-def _rewind(workspace: Workspace, name: str, workflow: Workflow, parameters: dict[str, Any], stage: str) -> None:
-    """Set the session back to the checkpoint before a stage. Raises UsageError where there is none."""
+def _rewind(
+    workspace: Workspace,
+    name: str,
+    workflow: Workflow,
+    parameters: dict[str, Any],
+    stage: str,
+    allow_change: Collection[str],
+) -> None:
+    """Set the session back to the checkpoint before a stage. Raises UsageError where there is none, or where the session would
+    be refused afterwards as one of other parameters."""
     plan = workflow.planned(parameters)
+    recorded, config = workspace.session(name).config or {}, workflow.config(parameters)
+    differing = [key for key in config if key in recorded and recorded[key] != config[key] and key not in allow_change]
+    if differing:
+        what = ", ".join(f"{key}: {recorded[key]!r} → {config[key]!r}" for key in differing)
+        raise UsageError(f"{name} was recorded with other parameters: {what}. Nothing was changed; name them in --allow-change")
     wanted = plan.first_of(stage)
     key = plan.key_before(wanted)
     if key is None:

@@ -53,11 +53,11 @@ class Face:
             Emission(
                 text=shown,
                 raw=raw,
-                tokens=self._stored(fields.listed(tokens, "emission.tokens"), "emission.tokens"),
+                tokens=fields.token_list(tokens, "emission.tokens"),
                 z=fields.coordinate(z, "emission.z"),
                 phase=fields.name(phase, "emission.phase"),
                 quality=fields.number(quality, "emission.quality"),
-                meta=self._stored(meta, "emission.meta"),
+                meta=fields.named(meta, "emission.meta", snapshot=self._recorder.buffers),
             ),
             info,
         )
@@ -125,7 +125,7 @@ class Face:
 
     def _record(self, record: Record, info: Mapping[str, Any] | None) -> None:
         if info is not None:
-            record.info = fields.stored(info, "info", snapshot=True)
+            record.info = fields.named(info, "info", snapshot=True)
         self._recorder.record(record)
 
     def _stored(self, value: Any, path: str) -> Any:

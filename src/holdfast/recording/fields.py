@@ -24,14 +24,14 @@ def token_record(
     """A token's record."""
     shown, raw = token_value(text, "token")
     return Token(
-        info=stored(info, "info", snapshot=snapshot),
+        info=named(info, "info", snapshot=snapshot),
         token=shown,
         raw=raw,
         z=coordinate(z),
         phase=name(phase, "phase"),
         tier=whole(tier, "tier"),
         source=name(source, "source"),
-        meta=stored(meta, "meta", snapshot=snapshot),
+        meta=named(meta, "meta", snapshot=snapshot),
     )
 
 
@@ -39,7 +39,7 @@ def tokens_record(
     texts_or_ids: Iterable[str | int | bytes], columns: Mapping[str, Any], info: Mapping[str, Any] | None
 ) -> Tokens:
     """A batch's record. Columns have the length of the batch; NumPy arrays are taken as lists."""
-    tokens = [_token_in_batch(value, index) for index, value in enumerate(listed(texts_or_ids, "tokens"))]
+    tokens = token_list(texts_or_ids, "tokens")
     taken: dict[str, Any] = {}
     for column, values in columns.items():
         entries = listed(values, f"tokens.{column}")
@@ -48,14 +48,19 @@ def tokens_record(
         if column == "z":
             entries = [coordinate(value, f"tokens.z[{index}]") for index, value in enumerate(entries)]
         taken[column] = codec.snapshot(entries, f"tokens.{column}")
-    return Tokens(tokens=tokens, columns=taken, info=stored(info, "info", snapshot=True))
+    return Tokens(tokens=tokens, columns=taken, info=named(info, "info", snapshot=True))
 
 
-def _token_in_batch(value: object, index: int) -> Any:
+def token_list(texts_or_ids: Any, path: str) -> list[Any]:
+    """Many tokens by the codec, in a new list."""
+    return [_token_in_list(value, f"{path}[{index}]") for index, value in enumerate(listed(texts_or_ids, path))]
+
+
+def _token_in_list(value: object, path: str) -> Any:
     value = plain_number(value)
     if isinstance(value, bool) or not isinstance(value, str | int | bytes):
-        raise InvalidValue(f"tokens[{index}]", _not_a_token(value))
-    return codec.encode(value, f"tokens[{index}]")
+        raise InvalidValue(path, _not_a_token(value))
+    return codec.encode(value, path)
 
 
 def _not_a_token(value: object) -> str:
@@ -134,6 +139,15 @@ def stored(value: object, path: str, *, snapshot: bool) -> Any:
     if isinstance(value, Mapping) and type(value).__module__ != "collections":
         value = dict(value)
     return codec.snapshot(value, path) if snapshot else codec.encode(value, path)
+
+
+def named(value: object, path: str, *, snapshot: bool) -> Any:
+    """Named values (meta, info) by the codec."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise InvalidValue(path, f"these are values by name, a mapping, and {type(value).__name__} came")
+    return stored(value, path, snapshot=snapshot)
 
 
 def plain_number(value: object) -> object:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from _thread import get_ident
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from time import perf_counter_ns
@@ -181,8 +181,9 @@ class Recorder:
         self._come_in(records, followers)
 
     def _come_in(self, records: list[Record], followers: Callable[[int], list[Record]] | None) -> None:
-        if self.before_next is not None and self.is_owner() and self.busy != get_ident():
-            self.before_next()
+        before_next = self.before_next
+        if before_next is not None and self.is_owner() and self.busy != get_ident():
+            before_next()  # which does nothing if a signal handler's record had it done in between
         began, opening_ns = self.timer_ns(), self._opening_ns
         for record in records:
             self._place(record)
@@ -201,7 +202,7 @@ class Recorder:
             for record in records:
                 self.bus.publish(record, replayed=not any(record is new for new in fresh))
 
-    def append_group(self, records: list[Record]) -> None:
+    def append_group(self, records: Sequence[Record]) -> None:
         """Append bookkeeping that stands or falls together, behind everything accepted; synced in power durability."""
         began = self.timer_ns()
         self._do_alone(lambda: self.write_group(records))
@@ -209,7 +210,7 @@ class Recorder:
             self._sync()
         self.spend(began)
 
-    def write_group(self, records: list[Record]) -> None:
+    def write_group(self, records: Sequence[Record]) -> None:
         """append_group for who is called by the recorder itself, in the middle of a record."""
         self.raise_stopped()
         if not records:
@@ -342,6 +343,11 @@ class Recorder:
     def take_deferred(self) -> None:
         """Take what a signal handler recorded in the middle of another record."""
         self._do_alone(lambda: None)
+
+    def settled(self) -> int:
+        """n of the last record, once an append that was interrupted is done or undone."""
+        self._do_alone(lambda: None)
+        return self.log.n
 
     def flush_full_buffer(self) -> None:
         """Flush after the short way filled the buffer; what it cannot write stays accepted, and the next call raises."""
@@ -771,7 +777,7 @@ class Recorder:
         except DiskFull:
             raise
         except WriteFailed as error:
-            self.failure, self.gate = error, 0
+            self.fail(error)
             raise
 
     def _count(self, record: Record, size: int, count: int = 1) -> str:
@@ -781,7 +787,7 @@ class Recorder:
         counted[1] += size
         return kind
 
-    def _count_lines(self, records: list[Record], lines: list[bytes], before: int | None, count: int = 1) -> None:
+    def _count_lines(self, records: Sequence[Record], lines: list[bytes], before: int | None, count: int = 1) -> None:
         """Count records by the lines they became, the close with the last one. before: the log's line_bytes before them; None
         where that close is not theirs. count: 0 for records that are counted already, and only their bytes are not."""
         sizes = [len(line) + 1 for line in lines]
@@ -790,6 +796,10 @@ class Recorder:
         for record, size in zip(records, sizes, strict=True):
             if count or type(record) is not Token:
                 self._count(record, size, count)
+
+    def fail(self, error: HoldfastError) -> None:
+        """Record nothing more: a failure that stays, raised by every further call."""
+        self.failure, self.gate = error, 0
 
     def raise_stopped(self) -> None:
         """Raise what ended recording, if something did."""

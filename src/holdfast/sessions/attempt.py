@@ -9,8 +9,8 @@ from time import perf_counter_ns
 from typing import Any
 
 from holdfast import codec
-from holdfast.errors import SessionClosed, SessionNotFound, WriteFailed
-from holdfast.reading.catalog import Manifest, config_of
+from holdfast.errors import DiskFull, HoldfastError, SessionClosed, SessionNotFound, WriteFailed
+from holdfast.reading.catalog import MANIFEST_NAME, Manifest, config_of
 from holdfast.reading.locate import located
 from holdfast.recording.policy import SavePolicy
 from holdfast.recording.recorder import Recorder
@@ -20,7 +20,7 @@ from holdfast.sessions.checkpoints import CheckpointStore, Tracked
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.listing import kept_checkpoints
 from holdfast.sessions.lookup import checkpoint_at, last_number
-from holdfast.sessions.manifest import write_manifest
+from holdfast.sessions.manifest import rewrite_manifest, write_manifest
 from holdfast.sessions.names import checked_name, new_name
 from holdfast.sessions.parts import Parts, Settings
 from holdfast.sessions.provenance import provenance
@@ -59,6 +59,7 @@ class Attempt:
         self._files, self._root, self._policy, self._opened = files, root, policy, opened
         self._began_ns = perf_counter_ns()
         self._notices: list[str] = []
+        self._is_moving = False  # into a fork: the old log leads there already, or may
         self._folder = self._make_folder(name)
         try:
             self._lock = Lock(files, self._folder.lock, self._folder.name)
@@ -138,15 +139,15 @@ class Attempt:
 
     def _open_fork(self, name: str, settings: Settings, tracked: Tracked) -> Run:
         """The name belongs to another session since a fork."""
-        before = self._lock
-        self._folder, forked = SessionFolder(self._files, self._root, name), self._folder.name
-        fork.complete(self._folder)  # of a process that was killed in the middle
-        if not self._folder.exists:
+        folder, before = SessionFolder(self._files, self._root, name), self._lock
+        fork.complete(folder)  # of a process that was killed in the middle
+        if not folder.exists:
             raise SessionNotFound(
-                f"session {forked!r} was forked into {name!r}, which is not there any more (renamed or deleted). "
+                f"session {self._folder.name!r} was forked into {name!r}, which is not there any more (renamed or deleted). "
                 "Nothing was changed; open it by its new name, or use another one"
             )
-        self._lock = Lock(self._files, self._folder.lock, name)
+        lock = Lock(self._files, folder.lock, name)  # where it is busy, this is still the attempt on the old one
+        self._folder, self._lock = folder, lock
         before.release()
         return self._open(settings, tracked)
 
@@ -159,7 +160,7 @@ class Attempt:
             folder.log,
             past,
             session=folder.name,
-            attempt=self._number,
+            attempt=past.attempts + 1,
             boot=host.boot_id(),
             durability=self._policy.durability,
             use_map=self._policy.save_mode == "continuous" and host.can_map(kind),  # batches are one write each
@@ -188,23 +189,25 @@ class Attempt:
             self._opened.session = self._folder.name
             self._opened.info = self._provenance()
             return [self._opened]
-        return [
-            Resumed(
-                attempt=self._number,
-                checkpoint=self._point.checkpoint.number if self._point.checkpoint else None,
-                replay=self._expectations.rerun,
-                skipped=self._point.skipped,
-                epoch=self._opened.epoch,
-                config=self._opened.config or {} if self._is_config_changed else None,
-                info=self._provenance(),
-            )
-        ]
+        return [self._resumed(self._number)]
+
+    def _resumed(self, attempt: int) -> Resumed:
+        """The record that begins a further attempt: where this program went on from, and its settings."""
+        return Resumed(
+            attempt=attempt,
+            checkpoint=self._point.checkpoint.number if self._point.checkpoint else None,
+            replay=self._expectations.rerun,
+            skipped=self._point.skipped,
+            epoch=self._opened.epoch,
+            config=self._opened.config or {} if self._is_config_changed else None,
+            info=self._provenance(),
+        )
 
     def _closed(self, record: Closed) -> None:
         """The run has let go of its log."""
         _open_attempts.discard(self)
         try:
-            if self._recorder.has_begun:
+            if self._recorder.has_begun and not self._is_moving:
                 self._write_manifest(record.status, record.reason)
             self._folder.remove_if_empty()
         finally:
@@ -214,39 +217,78 @@ class Attempt:
         """Go on in a new session that shares the past, behind `records`; the old one says where its name leads from now on.
 
         The new one is put together in full beside its place. What the old log says makes it count, and then it gets its name: a
-        kill before that leaves something to sweep, and one behind it something to name.
+        kill before that leaves something to sweep, and one behind it something to name. What fails before that can be tried
+        again; behind it nothing more is recorded, and the next attempt goes on in the new session.
         """
-        recorder, old, boot = self._recorder, self._folder, host.boot_id()
+        recorder, old = self._recorder, self._folder
         recorder.flush_buffer()
-        reader = LogReader(self._files, old.log, boot)
-        new = fork.free_folder(old)
-        half = fork.half_of(new)
-        past = fork.share_past(old, half, reader.past)
-        chain = find_resume_point(reader, lambda _: None).chain
-        reason = f"forked from {old.name!r}: the program did not repeat itself"
-        # A segment of its own vouches for what the shared ones hold, closed or not.
-        self._number = past.attempts + 1
-        first = self._new_log(half, past, chain)
-        resumed = Resumed(attempt=self._number, info=self._provenance())
-        for record in (resumed, *records):
-            record.ts = recorder.now()
-        first.append_batch([resumed, *records])
-        first.close(Closed(status="interrupted", reason=reason, ts=recorder.now()))
+        new, n = fork.free_folder(old), recorder.log.n
+        with write_errors(old.path), located(self._files, old.log):
+            stored = self._put_fork_together(new, records)
         closed = Closed(status="forked", reason="the program did not repeat itself", to=new.name, ts=recorder.now())
-        recorder.log.append_batch([closed])
-        recorder.log.sync(closed.ts)
-        fork.complete(new)
-        self._write_manifest("forked", closed.reason, to=new.name)
+        self._is_moving = True
+        try:
+            with write_errors(new.path), located(self._files, new.log):
+                recorder.log.append_batch([closed])
+                recorder.log.sync(closed.ts)
+                fork.complete(new)
+                self._tell_of_fork(old)
+                self._move_to(new, stored)
+        except DiskFull as error:
+            if recorder.log.settle()[0] == n:
+                self._is_moving = False
+                raise
+            failed = WriteFailed(error.path, error.reason)  # space alone does not mend this
+            recorder.fail(failed)
+            raise failed from error
+        except BaseException as error:
+            interrupted = WriteFailed(new.path, "the way into this fork was interrupted")
+            recorder.fail(error if isinstance(error, HoldfastError) else interrupted)
+            raise
+        self._is_moving = False
+
+    def _put_fork_together(self, new: SessionFolder, records: list[Record]) -> int:
+        """Everything of a fork but its name. Returns the number of the last checkpoint that was stored."""
+        recorder, old = self._recorder, self._folder
+        reader = LogReader(self._files, old.log, host.boot_id())
+        half = fork.half_of(new)
+        fork.remove(self._files, half.path)  # of a try that failed
+        past = fork.share_past(old, half, reader.past)
+        # A segment of its own vouches for what the shared ones hold, closed or not.
+        first = self._new_log(half, past, find_resume_point(reader, lambda _: None).chain)
+        begun = [self._resumed(past.attempts + 1), *records]
+        for record in begun:
+            record.ts = recorder.now()
+        try:
+            first.append_batch(begun)
+            reason = f"forked from {old.name!r}: the program did not repeat itself"
+            first.close(Closed(status="interrupted", reason=reason, ts=recorder.now()))
+        finally:
+            first.release()
+        return max(last_number(reader), self._store.number)  # the last one may be stored, and not recorded yet
+
+    def _tell_of_fork(self, old: SessionFolder) -> None:
+        try:
+            rewrite_manifest(old)
+        except OSError as error:
+            self._notice_stale(old, error)
+
+    def _move_to(self, new: SessionFolder, stored: int) -> None:
+        """Go on in a fork. stored: number of the last checkpoint."""
         lock = Lock(self._files, new.lock, new.name)
-        past = recover(self._files, new.log, boot)
+        try:
+            past = recover(self._files, new.log, host.boot_id())
+            reader = LogReader(self._files, new.log, host.boot_id(), past)
+            log = self._new_log(new, past, find_resume_point(reader, lambda _: None).chain)
+            self._recorder.continue_in(log)
+        except BaseException:
+            lock.release()
+            raise
+        before, self._lock = self._lock, lock
         self._folder, self._past, self._number = new, past, past.attempts + 1
-        chain = find_resume_point(LogReader(self._files, new.log, boot, past), lambda _: None).chain
-        recorder.continue_in(self._new_log(new, past, chain))
-        number = max(last_number(reader), self._store.number)  # the last one may be stored, and not recorded yet
-        self._store = CheckpointStore(self._files, new.checkpoints, self._number, number)
-        self.run.move_to(new, self._store)
-        self._lock.release()
-        self._lock = lock
+        self._store = CheckpointStore(self._files, new.checkpoints, self._number, stored)
+        self.run.move_to(new, self._store, self._number)
+        before.release()
 
     def _kept_checkpoints(self) -> tuple[list[Checkpoint], set[int]]:
         return kept_checkpoints(LogReader(self._files, self._folder.log, host.boot_id()))
@@ -268,7 +310,7 @@ class Attempt:
         reason = f"{type(error).__name__}: {error}" if error is not None else None
         self.run.end("failed" if reason else "interrupted", reason or "the program ended without closing it")
 
-    def _write_manifest(self, status: str, reason: str | None, *, to: str | None = None) -> None:
+    def _write_manifest(self, status: str, reason: str | None) -> None:
         """A cache: where it cannot be written the log still has everything."""
         opened = self._point.opened or self._opened
         now = self._recorder.now()
@@ -276,7 +318,6 @@ class Attempt:
             name=self._folder.name,
             status=status,
             reason=reason,
-            to=to,
             attempts=self._number,
             records=self._recorder.log.n,
             bytes=self._recorder.log.bytes_appended + sum(extent.end for extent in self._past.extents),
@@ -290,7 +331,10 @@ class Attempt:
         try:
             write_manifest(self._files, self._folder.path, manifest)
         except OSError as error:
-            self._notice(f"{self._folder.path / 'session.json'}: {error.strerror}; it is only a cache, and can be rebuilt")
+            self._notice_stale(self._folder, error)
+
+    def _notice_stale(self, folder: SessionFolder, error: OSError) -> None:
+        self._notice(f"{folder.path / MANIFEST_NAME}: {error.strerror}; it is only a cache, and can be rebuilt")
 
 
 def _after_fork() -> None:

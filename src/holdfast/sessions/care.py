@@ -8,7 +8,7 @@ from time import time_ns
 import msgspec
 
 from holdfast.errors import Corrupted, SessionNotFound, StorageError, UsageError, line_about, line_in
-from holdfast.reading.catalog import MANIFEST_NAME, NO_SEGMENT, had_records, rebuild_manifest
+from holdfast.reading.catalog import MANIFEST_NAME, NO_SEGMENT, had_records
 from holdfast.reading.locate import located
 from holdfast.reading.view import superseded_records
 from holdfast.recording.fields import text_value
@@ -17,7 +17,7 @@ from holdfast.sessions import fork as forking
 from holdfast.sessions.checkpoints import CheckpointStore
 from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.lookup import find_checkpoint
-from holdfast.sessions.manifest import write_manifest
+from holdfast.sessions.manifest import rewrite_manifest
 from holdfast.sessions.names import checked_name
 from holdfast.sessions.resume import find_resume_point, is_dead
 from holdfast.storage import host
@@ -192,9 +192,7 @@ def _append(folder: SessionFolder, name: str, past: Past, ranges: list[Range], r
 def _update_manifest(folder: SessionFolder, name: str) -> None:
     """What was done stands in the log: a cache that cannot be written is told of, and fails nothing."""
     try:
-        manifest = rebuild_manifest(LogReader(folder.files, folder.log, host.boot_id()), name)
-        if manifest is not None:
-            write_manifest(folder.files, folder.path, manifest)
+        rewrite_manifest(folder, name)
     except (StorageError, OSError) as error:
         import logging  # here, as it takes longer to import than all the rest
 

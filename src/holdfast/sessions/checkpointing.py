@@ -37,15 +37,28 @@ class Checkpointing:
         try:
             self._recorder.append_group([self.record_of(stored, at, name, position)])
         except BaseException as error:
-            self.newest = None
-            if isinstance(error, DiskFull):  # then the record is not there for certain
-                self._releasing.remove_files(lambda store: store.take_back(stored))
+            self.take_back(stored, error)
             raise
         self.taken()
 
+    def take_back(self, stored: Mapping[str, Any], error: BaseException) -> None:
+        """Appending the record of a state failed. Its files go where it is certain that the record is not there: they would
+        take space on a disk that is full."""
+        record, self.newest = self.newest, None
+        if not isinstance(error, DiskFull) or (record is not None and self.is_recorded(record)):
+            return
+        if self._releasing.remove_files(lambda store: store.take_back(stored)) and "folder" in stored:
+            self._recorder.file_bytes -= stored["size"]
+
+    def is_recorded(self, record: Checkpoint) -> bool:
+        """Whether a record that was to be appended is in the log; what failed may have failed behind that."""
+        if not record.n or record.n > self._recorder.settled():
+            return False
+        return any(kept.number == record.number for kept in self._parts.kept_checkpoints()[0])
+
     def copy_state(self) -> dict[str, Any]:
         """Copy the state of everything tracked, and store what does not fit into a record; the record's fields about it."""
-        recorder = self._recorder
+        recorder, self.newest = self._recorder, None
         began = recorder.timer_ns()
         try:
             recorder.capture("state_dict")

@@ -58,8 +58,9 @@ class Differences:
         return self._fork if self._policy == "fork" and not self._has_forked else append
 
     def _fork(self, records: list[Record]) -> None:
-        self._has_forked, before = True, self._parts.name
+        before = self._parts.name
         self._parts.fork(records)
+        self._has_forked = True
         self._parts.notice(f"{before}: forked into {self._parts.name}, which that name opens from now on")
 
     def _supersede(

@@ -39,7 +39,9 @@ class Loops:
         self._recorder = parts.recorder
         self.step: int | None = None
         self.resumed_step: int | None = None
-        self._left: Checkpoint | None = None  # of a loop that was left, to be recorded once the program goes on
+        # Of a loop that was left, to be recorded once the program goes on; emptied in place, as a signal handler may do that
+        # while it is on its way into the log.
+        self._left: list[Checkpoint] = []
 
     def loop(self, n: int | None, checkpoint_every: int | None, checkpoint_seconds: float | None) -> Iterator[int]:
         """The steps still to do of the loop that is being entered (see Run.loop)."""
@@ -57,13 +59,19 @@ class Loops:
         """The program goes on behind a loop that it left, if it left one."""
         if self._recorder.before_next is None:
             return
-        record, self._left = self._left, None
-        self._recorder.go_to(top=True)
-        self._recorder.set_before_next(None)
+        if not self._recorder.top:
+            self._recorder.go_to(top=True)
+        record = self._left[0] if self._left else None
+        if record is not None and not self._checkpoints.is_recorded(record):  # it is after an interrupt behind its append
+            self._recorder.append_group(self._left)
+        if self._recorder.before_next is None:
+            return  # a signal handler recorded something, and all this was done for that
         if record is not None and record.at is not None:
-            self._recorder.append_group([record])
             self._checkpoints.newest = record
             self._program.loops[record.at] = msgspec.structs.replace(self._program.loops[record.at], ended=record.n)
+        self._left.clear()
+        self._recorder.set_before_next(None)
+        if record is not None:
             self._checkpoints.taken()
 
     def _steps(self, key: str, n: int | None, every: int | None, seconds: float | None) -> Iterator[int]:
@@ -151,7 +159,7 @@ class Loops:
             self._recorder.flush_accepted()
             position = self._recorder.position
             name = names[-1] or None if names else None
-            self._left = self._checkpoints.record_of(self._checkpoints.copy_state(), key, name, position)
+            self._left[:] = [self._checkpoints.record_of(self._checkpoints.copy_state(), key, name, position)]
         except Exception as error:  # state_dict is the program's; and what ends the loop must not be hidden by this
             self._parts.notice(f"the state at the end of {key} could not be kept ({type(error).__name__}: {error})")
 

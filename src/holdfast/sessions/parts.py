@@ -26,7 +26,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parts(msgspec.Struct):
-    """The parts of one open session. A fork changes its folder and its store, and nothing else.
+    """The parts of one open session. A fork changes its folder, its store and the number of its attempt, and nothing else.
 
     notices, notice: what the user should see, and adding to it. fork: go on in a new session, behind these records. on_closed:
     the run has let go of its log. checkpoint_at: the checkpoint that a record of the log is. kept_checkpoints: those that are

@@ -23,7 +23,7 @@ class Releasing:
             self._kept, self._dead = self._parts.kept_checkpoints()
             named = folders_of(self._kept)
             self.remove_files(lambda store: store.remove_released(named))
-        elif newest is not None:
+        elif newest is not None and newest not in self._kept[-1:]:
             self._kept.append(newest)
         if gone := retention.superfluous(self._kept, self._dead):
             self._kept = [record for record in self._kept if record not in gone]

@@ -41,7 +41,6 @@ class Run(Face):
         super().__init__(parts.recorder, parts.folder.files, parts.folder.kept_files)
         self._parts = parts
         self.notices = parts.notices
-        self.attempt = parts.attempt
         self.finished = parts.point.is_finished
         self.replay_total = parts.expectations.rerun
         saved, settings, policy = parts.point.checkpoint, parts.settings, parts.recorder.policy
@@ -76,6 +75,11 @@ class Run(Face):
     def path(self) -> Path:
         """The session's folder."""
         return self._parts.folder.path
+
+    @property
+    def attempt(self) -> int:
+        """Which of the session's attempts this is, from 1, by the log that it writes; a fork is one more."""
+        return self._parts.attempt
 
     @property
     def is_closed(self) -> bool:
@@ -221,9 +225,9 @@ class Run(Face):
         """The program did not repeat itself. Called by the recorder, before anything is written."""
         self._differences.found(difference)
 
-    def move_to(self, folder: SessionFolder, store: CheckpointStore) -> None:
-        """Go on in another folder, which shares the past: after a fork."""
-        self._parts.folder, self._parts.store = folder, store
+    def move_to(self, folder: SessionFolder, store: CheckpointStore, attempt: int) -> None:
+        """Go on in another folder, which shares the past, as an attempt of that session: after a fork."""
+        self._parts.folder, self._parts.store, self._parts.attempt = folder, store, attempt
         self._files_folder = folder.kept_files
         self.token = self._recorder.token
 

@@ -103,9 +103,13 @@ class Steps:
             checkpoints = self._checkpoints
             names, checkpoints.asked = checkpoints.asked or [""], []
             stored = checkpoints.copy_state()
-            self._recorder.record_group(
-                records, lambda position: [checkpoints.record_of(stored, key, names[-1] or None, position)]
-            )
+            try:
+                self._recorder.record_group(
+                    records, lambda position: [checkpoints.record_of(stored, key, names[-1] or None, position)]
+                )
+            except BaseException as error:
+                checkpoints.take_back(stored, error)
+                raise
             return
         # Without a checkpoint also where the program has changed, and does something before the step or loop whose state is
         # to come back.
@@ -123,9 +127,8 @@ class Steps:
         if n > self._point.position:
             return None
         self._recorder.record(_module_of(stored))
-        if (
-            stored.get("join") and (change := self._expected("", True)) is not None and change[0] == n + 1
-        ):  # in one piece with it
+        change = self._expected("", True) if stored.get("join") else None
+        if change is not None and change[0] == n + 1:  # in one piece with it
             n, fields_of_change = change
             self._recorder.record(Transition(before=fields_of_change["before"], after=fields_of_change["after"]))
         if self._restoring.at == key:
@@ -160,7 +163,7 @@ def _records_of(name: str, key: str, returned: Any) -> list[Any]:
         before, after = (codec.snapshot(state, f"{path}.change") for state in outcome.change)
         records.append(Transition(before=before, after=after))
     if outcome.info is not None:
-        records[0].info = fields.stored(outcome.info, "info", snapshot=True)
+        records[0].info = fields.named(outcome.info, "info", snapshot=True)
     return records
 
 

@@ -27,7 +27,7 @@ def full_pipeline(
     """KIRA's 33 modules in 7 phases, everything saved."""
     engine = Kira(seed=seed, k_threshold=k_threshold)
     saving, plan = Saving(engine), _plan(engine)
-    with session(track={"kira": saving}, config={"seed": seed, "k_threshold": k_threshold}) as run:
+    with session(track={"kira": saving}) as run:
         saving.attach(run)
         if watch is not None:
             watch.planned(plan, engine.state.to_dict)

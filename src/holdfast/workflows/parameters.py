@@ -1,9 +1,10 @@
 """The parameters of a workflow, from texts: typed by its function's signature."""
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any
 
 import msgspec
 
@@ -25,22 +26,30 @@ class Parameter:
         return self.default is _NOT_SAID
 
     def __str__(self) -> str:
-        kind = getattr(self.kind, "__name__", str(self.kind)) if isinstance(self.kind, type) else str(self.kind)
+        kind = self.kind.__name__ if isinstance(self.kind, type) and not hasattr(self.kind, "__args__") else str(self.kind)
         return f"{self.name}: {kind}" + ("" if self.is_required else f" = {self.default!r}")
 
 
 def parameters_of(function: Callable[..., Any], *, given: Iterable[str] = ()) -> dict[str, Parameter]:
-    """What may be set of a function, by name; `given` are the ones that it gets from us. Raises UsageError where something
-    could only be given by its place."""
-    hints = get_type_hints(function)
+    """What may be set of a function, by name; `given` are the ones that it gets from us. A parameter without a hint has the
+    type of its default. Raises UsageError where something could only be given by its place, or a hint cannot be read."""
+    called = plain_function(function)
     found = {}
     for name, parameter in inspect.signature(function).parameters.items():
         if name in given or parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.kind is parameter.POSITIONAL_ONLY:
-            raise UsageError(f"{function.__qualname__}: the parameter {name!r} has no name to set it by; take the `/` away")
-        found[name] = Parameter(name=name, kind=hints.get(name, str), default=parameter.default)
+            raise UsageError(f"{called.__qualname__}: the parameter {name!r} has no name to set it by; take the `/` away")
+        found[name] = Parameter(name=name, kind=_kind_of(parameter, called), default=parameter.default)
     return found
+
+
+def plain_function(function: Any) -> Any:
+    """The function behind a partial one, a decorated one, or an object that can be called."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    return function if hasattr(function, "__globals__") else type(function).__call__
 
 
 def parse_parameters(known: Mapping[str, Parameter], texts: Iterable[str]) -> dict[str, Any]:
@@ -66,16 +75,43 @@ def require_all(known: Mapping[str, Parameter], values: Mapping[str, Any]) -> No
         raise UsageError(f"not set: {what}. Nothing was run; set it with --param {missing[0].name}=…")
 
 
+def as_config(known: Mapping[str, Parameter], values: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters, the ones that were not set by their defaults, as values that a log can hold."""
+    every = {name: values.get(name, parameter.default) for name, parameter in known.items()}
+    config: dict[str, Any] = msgspec.to_builtins(every, enc_hook=str, str_keys=True)
+    return config
+
+
+def _kind_of(parameter: inspect.Parameter, function: Any) -> Any:
+    hint = parameter.annotation
+    if isinstance(hint, str):  # of `from __future__ import annotations`
+        try:
+            hint = eval(hint, getattr(function, "__globals__", {}))  # the program's own code, as Python reads it
+        except Exception as error:
+            why = f"the hint {hint!r} of the parameter {parameter.name!r} cannot be read here ({error})"
+            raise UsageError(f"{function.__qualname__}: {why}. Nothing was run") from None
+    if hint is not _NOT_SAID:
+        return hint
+    return str if parameter.default in (_NOT_SAID, None) else type(parameter.default)
+
+
 def _value_of(parameter: Parameter, text: str) -> Any:
-    """The text as the parameter's type: as it stands where a text is asked for, else read as JSON where it is that."""
+    """The text as the parameter's type: as it stands where that fits, else read as JSON."""
     try:
-        return msgspec.convert(text, parameter.kind, strict=False)
-    except (msgspec.ValidationError, TypeError):
-        pass
-    try:
-        return msgspec.convert(msgspec.json.decode(text), parameter.kind, strict=False)
-    except (msgspec.MsgspecError, TypeError, ValueError) as error:
-        raise UsageError(f"{parameter} cannot be {text!r}: {error}. Nothing was run") from None
+        return msgspec.convert(text, parameter.kind, strict=False, dec_hook=_made_of)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
+        why = str(error)
+    if text[:1] in ("[", "{", '"') or text in ("null", "true", "false"):
+        try:
+            return msgspec.convert(msgspec.json.decode(text), parameter.kind, strict=False, dec_hook=_made_of)
+        except (msgspec.MsgspecError, TypeError, ValueError) as error:
+            why = str(error)
+    raise UsageError(f"{parameter} cannot be {text!r}: {why}. Nothing was run")
+
+
+def _made_of(kind: Any, value: Any) -> Any:
+    """A value of a type that is made of one text, such as a path."""
+    return kind(value)
 
 
 def _listed(known: Mapping[str, Parameter]) -> str:

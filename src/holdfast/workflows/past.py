@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableSequence
+from itertools import islice
 from typing import Any, Generic, NoReturn, TypeVar, overload
 
 from holdfast import codec
@@ -57,6 +58,10 @@ class Logged(MutableSequence[T], Generic[T]):
         self._recent.clear()
         for item in new:
             self.append(item)
+
+    def clear(self) -> None:
+        """Begin anew, without an item; the log keeps the ones before."""
+        self.assign(())
 
     def __len__(self) -> int:
         return self._count
@@ -119,10 +124,7 @@ class Logged(MutableSequence[T], Generic[T]):
         """Items first to end−1; the recent ones without the log."""
         kept_from = self._count - len(self._recent)
         if first < kept_from:
-            for place, item in enumerate(self._read(first), first):
-                if place >= min(kept_from, end):
-                    break
-                yield item
+            yield from islice(self._read(first), min(kept_from, end) - first)
         kept = list(self._recent)
         for place in range(max(first, kept_from), end):
             yield kept[place - kept_from]

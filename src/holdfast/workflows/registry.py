@@ -1,8 +1,9 @@
 """Workflows by name: the ones we ship, ones that a program registers, and any function by its place, `package.module:name`."""
 
 import functools
+import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -13,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 from holdfast.errors import UsageError
 from holdfast.sessions import opening
 from holdfast.sessions.session import Run
-from holdfast.workflows.parameters import Parameter, parameters_of, parse_parameters, require_all
+from holdfast.workflows.parameters import Parameter, as_config, parameters_of, parse_parameters, plain_function, require_all
 from holdfast.workflows.stages import Plan, Unwatched, Watcher
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,7 +40,7 @@ class Workflow:
     @property
     def summary(self) -> str:
         """The first line of its docstring."""
-        return (self.function.__doc__ or "").strip().partition("\n")[0]
+        return (plain_function(self.function).__doc__ or "").strip().partition("\n")[0]
 
     @property
     def parameters(self) -> dict[str, Parameter]:
@@ -54,7 +55,12 @@ class Workflow:
     @property
     def opens_own(self) -> bool:
         """Whether the function opens its sessions by itself, as it takes no `session`."""
-        return "session" not in parameters_of(self.function)
+        return "session" not in self._takes
+
+    @property
+    def _takes(self) -> Collection[str]:
+        """The names of all its parameters."""
+        return inspect.signature(self.function).parameters
 
     def parse(self, settings: Iterable[str]) -> dict[str, Any]:
         """Values from texts, `name=value` each. Raises UsageError that names the parameter and what it takes."""
@@ -66,6 +72,10 @@ class Workflow:
             raise UsageError(f"{self.name} has no plan: what it does is known when it runs. Nothing was run")
         require_all(self.parameters, parameters)
         return self.plan(**parameters)
+
+    def config(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """The config of its sessions: its name, and all its parameters."""
+        return {"workflow": self.name, **as_config(self.parameters, parameters)}
 
     def run(
         self,
@@ -83,25 +93,31 @@ class Workflow:
         """
         values = dict(parameters or {})
         require_all(self.parameters, values)
-        if session is not None and self.opens_own:
-            raise UsageError(f"{self.name} takes no `session`: it names its sessions itself. Nothing was run")
-        opened = functools.partial(opening.session, session or self.session_name, **options)
-        given = {"session": self._opener(opened, values, watch or Unwatched()), "until": until, "watch": watch}
-        takes = parameters_of(self.function)
+        if self.opens_own and (named := [name for name in ("session", *options) if name != "session" or session is not None]):
+            raise UsageError(
+                f"{self.name} takes no `session`, and opens its own: {', '.join(named)} would say nothing. Nothing was run"
+            )
+        self.check_until(until, values)
+        opened = functools.partial(opening.session, self.session_name if session is None else session, **options)
+        config = self.config(values)
+        given = {"session": self._opener(opened, config, watch or Unwatched()), "until": until, "watch": watch}
+        return self.function(**values, **{name: value for name, value in given.items() if name in self._takes})
+
+    def check_until(self, until: str | None, parameters: Mapping[str, Any]) -> None:
+        """Raise UsageError where it cannot stop behind that stage."""
         if until is not None:
-            if "until" not in takes:
+            if "until" not in self._takes:
                 raise UsageError(f"{self.name} has no stages that it could stop behind: its function takes no `until`")
             if self.plan is not None:
-                self.plan(**values).last_of(until)
-        return self.function(**values, **{name: value for name, value in given.items() if name in takes})
+                self.plan(**parameters).last_of(until)
 
     def _opener(
-        self, opened: Callable[..., AbstractContextManager[Run]], values: Mapping[str, Any], watch: Watcher
+        self, opened: Callable[..., AbstractContextManager[Run]], config: Mapping[str, Any], watch: Watcher
     ) -> OpenSession:
         @contextmanager
         def session(**options: Any) -> Iterator[Run]:
-            config = {"workflow": self.name, **values, **(options.pop("config", None) or {})}
-            with opened(**options, config=config) as run:
+            own = options.pop("config", None) or {}
+            with opened(**options, config={**config, **own}) as run:
                 watch.opened(run)
                 yield run
 
@@ -112,7 +128,7 @@ _registered: dict[str, Workflow] = {}
 
 
 def workflow(name: str, *, plan: Callable[..., Plan] | None = None) -> Callable[[F], F]:
-    """Register a function under a name. Raises UsageError where that is taken."""
+    """Register a function under a name, which it then has however it is found. Raises UsageError where that is taken."""
 
     def register(function: F) -> F:
         if name in _registered:
@@ -131,8 +147,13 @@ def list_workflows() -> dict[str, Workflow]:
 
 
 def find_workflow(name: str) -> Workflow:
-    """A registered workflow, or the function at `package.module:name`, in the current folder too. Raises UsageError."""
+    """A registered workflow, or the function at `package.module:name`, in the current folder too. Raises UsageError.
+
+    A program's own are registered when its module is imported: by `package.module:name` they are found in any case.
+    """
     module, colon, attribute = name.partition(":")
+    if colon and not (module and attribute):
+        raise UsageError(f"{name!r} is no function: it is written package.module:function")
     if not colon:
         known = list_workflows()
         if name in known:
@@ -155,4 +176,5 @@ def find_workflow(name: str) -> Workflow:
         raise UsageError(f"{name!r}: {module} has no {attribute!r}") from None
     if not callable(found):
         raise UsageError(f"{name!r} is no function")
-    return Workflow(name=name, function=found)
+    registered = [known for known in _registered.values() if known.function is found]
+    return registered[0] if registered else Workflow(name=name, function=found)

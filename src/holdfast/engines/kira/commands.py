@@ -191,8 +191,9 @@ def save(engine: Kira) -> Answer:
     return {
         "status": _saving(engine),
         "counts": _counts(engine),
-        "message": "This engine has no files of its own. Under a session everything is saved as it happens, so there is "
-        "nothing left to save; look with: holdfast show SESSION. Without one, keep state_dict().",
+        "message": "Everything is saved as it happens: nothing was left to do."
+        if engine.listener is not None
+        else "Nobody hears this engine, and nothing was saved: keep its state_dict(), or run it in a session.",
     }
 
 
@@ -203,8 +204,7 @@ def export(engine: Kira, name: str = "") -> Answer:
         "status": _saving(engine),
         "counts": {**_counts(engine), "vocabulary": engine.network.word_count},
         "spin_tokens": len(engine.last_spin_tokens),
-        "message": "This engine writes no files. Everything that it announced lies in its session's log, which is read "
-        "with ordinary tools; look with: holdfast show SESSION.",
+        "message": "This engine writes no files: what it announces lies in the log of its session, which ordinary tools read.",
     }
 
 

@@ -212,7 +212,7 @@ class Kira:
 
         Our choice: z, coherence, TRIAD and its log, tokens, emissions, turns, what was learned, and the tools' memories
         go. The threshold, the listener and the generator stay as they are, so the run goes on instead of repeating
-        itself. A sequence that a session put in place keeps what its log holds.
+        itself. A sequence that a session put in place begins anew; its log keeps what it holds.
         """
         before = self.state.recorded()
         cleared = {
@@ -224,9 +224,9 @@ class Kira:
         }
         self.state.reset()
         self.network = Network(decay=self.network.decay)
-        for history in (self._tokens, self._emissions, self.turns, self.triad.events):
-            if isinstance(history, History):
-                history.clear()
+        histories: tuple[Any, ...] = (self._tokens, self._emissions, self.turns, self.triad.events)
+        for history in histories:  # what a session puts in place can be cleared too
+            history.clear()
         self.has_spun = self._k_was_formed = False
         self.tools.clear()
         self.pipeline.clear()

@@ -65,6 +65,7 @@ COMMANDS = (
     Command(("/training",), "", "not offered here", _refused("/training")),
     Command(("/training:poll",), "", "not offered here", _refused("/training:poll")),
 )
+_SHOWN = 60  # characters of a name that is no command
 _TAKES_ANYTHING = ("/read", "/claude", "/training", "/training:poll")
 
 
@@ -115,9 +116,10 @@ def _run(engine: Kira, text: str) -> Answer:
     if text.startswith(ucf.PREFIX):
         return _ucf(engine, text)
     known = [name for command in COMMANDS for name in command.names]
-    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    near = get_close_matches(name[:_SHOWN].lower(), known, n=3, cutoff=0.5)
     advice = f"did you mean {' or '.join(near)}?" if near else "/help lists the commands."
-    return {"command": name, "error": f"{name} is no command. Nothing was changed; {advice}"}
+    shown = name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…"
+    return {"command": shown, "error": f"{shown} is no command. Nothing was changed; {advice}"}
 
 
 def _listed(rest: str, separator: str) -> list[str] | None:
