@@ -25,7 +25,8 @@ from holdfast.tokens import ALIASES
 MAX_PATTERN_BYTES = 64 << 10
 _PLACES = (2,)  # in which part, counted from 0, a family's name stands for its members
 _WHOLE_FROM = 3
-BLANKS = r"[\t\n\v\f\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]*"
+BLANK = r"[\t\n\v\f\r\x1c-\x20\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
+BLANKS = f"{BLANK}*"
 _TWINS = {sign: (alias, to) for alias, to in ALIASES.items() for sign in (alias, to)}
 STAR = None
 """What stands in a glob for `*`."""
@@ -79,10 +80,18 @@ class Pattern:
         bodies = [self.part_expression(index) for index in range(len(self.parts))]
         return Expression(blank + rf"{BLANKS}\|{BLANKS}".join(bodies) + BLANKS + ("$" if self.is_whole else r"(?:$|\|)"))
 
+    def is_family(self, index: int) -> bool:
+        """Whether a part stands for all members of a family, too."""
+        return len(self.parts) == 3 and index in _PLACES
+
     def part_expression(self, index: int) -> str:
         """What a part must match as a whole, blanks at its ends taken away."""
-        family = r"(?:_[^|]*)?" if len(self.parts) == 3 and index in _PLACES else ""
-        return part_source(self.parts[index]) + family
+        return part_source(_stripped(self.parts[index])) + (r"(?:_[^|]*)?" if self.is_family(index) else "")
+
+    def part_texts(self, index: int) -> list[str] | None:
+        """The texts that a part stands for, blanks at its ends and families apart; None where there are too many."""
+        part = _stripped(self.parts[index])
+        return None if STAR in part else variants("".join(text for text in part if text is not STAR))
 
     def matches(self, text: str) -> bool:
         """Whether a token of this text is found."""

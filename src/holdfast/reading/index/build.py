@@ -102,9 +102,11 @@ class _Gathered:
         if not self.count:
             self.add(TokenBatch(n=[], place=[]))
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
-        texts = [text_of(token) for token in self._tokens]
+        texts: list[str] = list(self._tokens)
         codes = columns.pop("codes")
-        if len(different := dict.fromkeys(texts)) < len(texts):  # an id, and its digits as a text
+        if set(map(type, texts)) - {str}:
+            texts = [text_of(token) for token in texts]
+            different = dict.fromkeys(texts)  # an id may have the digits of a text
             numbers = {text: number for number, text in enumerate(different)}
             codes = np.array([numbers[text] for text in texts], dtype=np.int64)[codes]
             texts = list(different)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from holdfast.reading.patterns import BLANKS, STAR, Pattern, part_source, plain_beginning, variants
+from holdfast.reading.patterns import BLANK, BLANKS, STAR, Pattern, part_source, plain_beginning, variants
 from holdfast.reading.regex import Expression
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Selection: TypeAlias = "slice | Array"
 """Ids of texts: a stretch, or an ascending array of them."""
 
-_FEW = 2000  # up to here matches are looked for one by one
+_FEW = 64  # up to here matches are looked for one by one
 _NEWLINE = b"\n"
 
 
@@ -34,6 +34,12 @@ class Lines:
     def data(self) -> bytes:
         """All of it, in memory."""
         return bytes(self._data)
+
+    @cached_property
+    def has_blanks(self) -> bool:
+        """Whether a text begins or ends with a blank."""
+        ends = Expression(f"^{BLANK}|{BLANK}$")
+        return len(self.found_by(ends, slice(0, len(self)))) > 0
 
     def line(self, index: int) -> bytes:
         """A line without its newline."""
@@ -178,31 +184,44 @@ class Dictionary:
 
         length = len(pattern.parts)
         if length == 1:
-            kept = self._having(pattern, 0, _stripped_source(pattern)) & (counts > 1)
+            kept = self._having(pattern, 0, slice(0, len(self))) & (counts > 1)
             return np.union1d(np.flatnonzero(kept), self._equal(pattern))
-        kept = counts == length if pattern.is_whole else counts >= length
-        for index, glob in enumerate(pattern.parts):
-            if glob != (STAR,):
-                kept &= self._having(pattern, index, pattern.part_expression(index))
-        return np.flatnonzero(kept)
+        lead = self._leading_texts(pattern)
+        where = self.lines.beginning_with("".join(f"{text}|" for text in lead).encode()) if lead else slice(0, len(self))
+        kept = counts[where] == length if pattern.is_whole else counts[where] >= length
+        for index in range(len(lead), length):
+            if pattern.parts[index] != (STAR,):
+                kept &= self._having(pattern, index, where)
+        return np.flatnonzero(kept) + where.start
 
-    def _having(self, pattern: Pattern, index: int, source: str) -> "Array":
-        """Which texts have a part that is as asked for, as a mask."""
+    def _leading_texts(self, pattern: Pattern) -> list[str]:
+        """The first parts that stand for one text each, which is then just so at the beginning of what is sought."""
+        lead: list[str] = []
+        for index in range(len(pattern.parts) - 1):
+            texts = pattern.part_texts(index)
+            if texts is None or len(texts) > 1 or self.parts[index].odd or self.parts[index].has_blanks:
+                break
+            lead += texts
+        return lead
+
+    def _having(self, pattern: Pattern, index: int, where: slice) -> "Array":
+        """Which texts of a stretch have a part that is as asked for, as a mask."""
         import numpy as np
 
-        wanted = np.zeros(len(self.parts[index]), dtype=bool)
-        wanted[Dictionary(self.parts[index])._found_whole(source)] = True
-        return wanted[self.codes[index]]
-
-    def _found_whole(self, source: str) -> "Array":
-        import numpy as np
-
-        expression = Expression(f"^{BLANKS}(?:{source}){BLANKS}$")
-        found = self.lines.found_by(expression, slice(0, len(self)))
-        if self.lines.odd:
-            found = np.setdiff1d(found, np.array(list(self.lines.odd), dtype=np.int64))
-            found = np.union1d(found, [index for index, text in self.lines.odd.items() if expression.is_in(text)])
-        return found.astype(np.int64)
+        lines = self.parts[index]
+        wanted = np.zeros(len(lines), dtype=bool)
+        texts = None if lines.odd or lines.has_blanks else pattern.part_texts(index)
+        if texts is not None:
+            for text in texts:
+                wanted[lines.equal_to(text.encode())] = True
+                if pattern.is_family(index):
+                    wanted[lines.beginning_with(f"{text}_".encode())] = True
+        else:
+            expression = Expression(f"^{BLANKS}(?:{pattern.part_expression(index)}){BLANKS}$")
+            wanted[lines.found_by(expression, slice(0, len(lines)))] = True
+            for odd, text in lines.odd.items():
+                wanted[odd] = expression.is_in(text)
+        return wanted[self.codes[index][where]]
 
     def _equal(self, pattern: Pattern) -> "Array":
         """The texts that are just a pattern without bars and stars."""
@@ -231,32 +250,29 @@ class Dictionary:
 _BLANK_SIGNS = [sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign != "\n"] + ["\0"]
 
 
-def _stripped_source(pattern: Pattern) -> str:
-    (text,) = pattern.parts[0]
-    return part_source(((text or "").strip(),))
-
-
 def lines_of(texts: Sequence[str]) -> tuple[Lines, "Array"]:
     """Texts as sorted lines, and for each text its id there."""
     import numpy as np
 
-    shown = [text.replace("\n", "\0") if "\n" in text else text for text in texts]
+    has_odd = "\n" in "".join(texts)
+    shown = [text.replace("\n", "\0") if "\n" in text else text for text in texts] if has_odd else texts
     encoded = [text.encode("utf-8", "backslashreplace") for text in shown]
-    order = sorted(range(len(encoded)), key=encoded.__getitem__)
+    order = np.array(sorted(range(len(encoded)), key=encoded.__getitem__), dtype=np.int64)
     ids = np.empty(len(encoded), dtype=np.int64)
     ids[order] = np.arange(len(encoded))
-    ordered = [encoded[index] for index in order]
+    ordered = sorted(encoded)
     lengths = np.fromiter(map(len, ordered), dtype=np.int64, count=len(ordered))
     starts = np.concatenate(([0], np.cumsum(lengths + 1)))
     if starts[-1] < 1 << 32:
         starts = starts.astype(np.uint32)
-    odd = {int(ids[index]): texts[index] for index, text in enumerate(texts) if "\n" in text}
-    return Lines(b"".join([line + _NEWLINE for line in ordered]), starts, odd), ids
+    odd = {int(ids[index]): text for index, text in enumerate(texts) if shown[index] is not text} if has_odd else {}
+    data = _NEWLINE.join(ordered) + _NEWLINE if ordered else b""
+    return Lines(data, starts, odd), ids
 
 
 MAX_PARTS = 8
 MAX_DIFFERENT_PARTS = 1 << 16
-MAX_TEXTS_WITH_PARTS = 1 << 20
+MAX_TEXTS_WITH_PARTS = 1 << 18
 
 
 def dictionary_of(texts: Sequence[str]) -> tuple[Dictionary, "Array"]:

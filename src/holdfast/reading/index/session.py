@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from holdfast.reading.blocks import is_live
 from holdfast.reading.index.build import MAX_ROWS, mark_of, pieces_of
 from holdfast.reading.index.piece import Piece, merge
 from holdfast.reading.index.store import UnusableIndex, index_folder, piece_path, read_piece, stretches, sweep, write_piece
@@ -19,6 +20,35 @@ WRITTEN_FROM = 2_000
 """So many records that no file holds are worth one."""
 _MERGED_UP_TO = 1 << 22
 _KEPT_IN_MEMORY = 4
+
+
+@dataclass(frozen=True)
+class Witness:
+    """Where a record's line stands in a segment of lines: a quick look tells whether it is the same log still."""
+
+    n: int
+    path: Path
+    start: int
+    line: bytes
+
+    def stands(self, files: Files) -> bool:
+        """Whether it stands there."""
+        try:
+            file = files.open(self.path)
+            try:
+                return file.read(len(self.line), self.start) == self.line
+            finally:
+                file.close()
+        except OSError:
+            return False  # sealed meanwhile, or gone
+
+
+def witness_of(reader: LogReader, n: int, line: bytes) -> Witness | None:
+    """The witness of the last record of a segment; None where the record stands elsewhere."""
+    for extent in reader.past.extents:
+        if extent.last == n and is_live(extent):
+            return Witness(n, extent.path, extent.end - len(line) - 1, line)
+    return None
 
 
 @dataclass(frozen=True)
@@ -52,6 +82,7 @@ class SessionIndex:
         self._unfiled: list[Piece] = []
         self._is_foreign = False
         self._created = 0
+        self._witness: Witness | None = None
         self._notices: list[str] = []
 
     def snapshot(self, progress: Callable[[int, int], object] = lambda done, total: None) -> Snapshot:
@@ -91,10 +122,15 @@ class SessionIndex:
         """Whether the last of the pieces is of this log: then all are, as a log only grows at its end."""
         if not pieces:
             return True
+        last = pieces[-1].last
+        if self._witness is not None and self._witness.n == last and self._witness.stands(self._files):
+            return True
         try:
-            return mark_of(reader.find(pieces[-1].last)) == pieces[-1].mark
+            line = reader.find(last)
         except KeyError:
             return False
+        self._witness = witness_of(reader, last, line)
+        return mark_of(line) == pieces[-1].mark
 
     def _read_files(self, reader: LogReader) -> list[Piece]:
         pieces: list[Piece] = []
