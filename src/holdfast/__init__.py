@@ -32,7 +32,9 @@ from holdfast.workflows.conversation import converse
 
 if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
+    from holdfast.reading.follower import Batch, Consumer, Follower, Position
     from holdfast.reading.hits import Hit, Hits
+    from holdfast.reading.loader import Rows
     from holdfast.reading.texts import TextHit
     from holdfast.workflows.registry import Workflow, find_workflow, list_workflows, workflow
     from holdfast.workflows.stages import Phase, Plan, Stage, Stopped, run_stages
@@ -46,15 +48,20 @@ _LATER = {
     "Workspace": "holdfast.workspace",
     **dict.fromkeys(("Hit", "Hits"), "holdfast.reading.hits"),
     "TextHit": "holdfast.reading.texts",
+    "Rows": "holdfast.reading.loader",
+    **dict.fromkeys(("Batch", "Consumer", "Follower", "Position"), "holdfast.reading.follower"),
     **dict.fromkeys(("Phase", "Plan", "Stage", "Stopped", "run_stages"), "holdfast.workflows.stages"),
     **dict.fromkeys(("Workflow", "find_workflow", "list_workflows", "workflow"), "holdfast.workflows.registry"),
 }
 
 __all__ = [
     "BadPattern",
+    "Batch",
+    "Consumer",
     "Corrupted",
     "DiskFull",
     "Diverged",
+    "Follower",
     "Health",
     "Hit",
     "Hits",
@@ -69,7 +76,9 @@ __all__ = [
     "Outcome",
     "Phase",
     "Plan",
+    "Position",
     "ReadFailed",
+    "Rows",
     "Run",
     "SessionBusy",
     "SessionClosed",

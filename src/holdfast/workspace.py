@@ -10,10 +10,11 @@ import msgspec
 
 from holdfast.errors import Corrupted, HoldfastError, SessionNotFound, WorkspaceUnusable
 from holdfast.reading import verify as verifying
-from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, list_sessions, provenance_of
+from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, had_records, list_sessions, provenance_of
 from holdfast.reading.catalog import Manifest as SessionInfo
 from holdfast.reading.digest import Digest, digest_of
 from holdfast.reading.filters import Moment, Names, filter_of
+from holdfast.reading.follower import Consumer, Follower
 from holdfast.reading.loader import Rows, Source
 from holdfast.reading.locate import located
 from holdfast.reading.opening import open_log
@@ -88,6 +89,13 @@ class Workspace(Saved, Searching):
     def follow(self, name: str, *, first: int = 1) -> "Follow":
         """The records of a session as they come, from number `first` on; see Follow.poll."""
         return Follow(self._reader(name), first, lambda lines: self._located(name, lines))
+
+    def follower(self, consumer: Consumer, *, session: Names = None, batch_records: int = 5000) -> Follower:
+        """What hands each record of these sessions to a consumer once, also of those that are begun later where none is named;
+        see Follower.poll."""
+        if session is not None:
+            self._sources(session, None)
+        return Follower(lambda: self._sources_now(session), consumer, batch_records=batch_records)
 
     def is_running(self, name: str) -> bool:
         """Whether a process has the session open, as far as can be seen from this machine. Reads nothing of the log."""
@@ -232,12 +240,12 @@ class Workspace(Saved, Searching):
 
     def _sources(self, session: Names, epoch: int | None) -> list[Source]:
         if session is None:
-            known = [entry for entry in reversed(self.sessions()) if entry.status != "damaged"]
-            return [self._source(entry.name) for entry in known if epoch is None or entry.epoch == epoch]
+            known = [entry.name for entry in reversed(self.sessions()) if epoch is None or entry.epoch == epoch]
+            return [self._source(SessionFolder(self._files, self.root, name)) for name in known]
         names = [session] if isinstance(session, str) else [*dict.fromkeys(session)]
         if epoch is not None:
             names = [name for name in names if self.session(name).epoch == epoch]
-        return [self._source(self._folder(name).name) for name in names]
+        return [self._source(self._folder(name)) for name in names]
 
     def _names(self, session: Names, epoch: int | None) -> list[str]:
         if session is None:
@@ -250,16 +258,23 @@ class Workspace(Saved, Searching):
         infos = (describe_session(self._files, self.root, name) for name in names)
         return [info.name for info in infos if info is not None and info.epoch == epoch]
 
-    def _source(self, name: str) -> Source:
-        folder = self._folder(name)
+    def _sources_now(self, session: Names) -> list[Source]:
+        """Without a look at how each session stands."""
+        if session is not None:
+            return self._sources(session, None)
+        with self._readable():
+            names = [name for name in self._files.names(self.root / "sessions") if not name.startswith(".")]
+            folders = [SessionFolder(self._files, self.root, name) for name in names]
+            return [self._source(folder) for folder in folders if had_records(self._files, folder.path)]
 
-        def opened() -> LogReader:
-            reader = open_log(self._files, folder.path, boot_id())
+    def _source(self, folder: SessionFolder) -> Source:
+        def opened(known: LogReader | None) -> LogReader:
+            reader = open_log(self._files, folder.path, boot_id(), known)
             if not reader.past.highest_segment:
                 raise Corrupted(folder.log, 0, NO_SEGMENT)
             return reader
 
-        return Source(name, opened, lambda: located(self._files, folder.log))
+        return Source(folder.name, opened, lambda: located(self._files, folder.log))
 
     def _store(self, name: str) -> CheckpointStore:
         return CheckpointStore(self._files, self._folder(name).checkpoints, 0, 0)

@@ -1,6 +1,9 @@
 """Numbers as pictures of one line: bars, and series of any length in bounded memory."""
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import isfinite
 
 from holdfast.cli.output import Picture
@@ -10,6 +13,11 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 REGIMES = ((0.0, "blue"), ((5**0.5 - 1) / 2, "yellow"), (3**0.5 / 2, "green"))
 """Where each regime of z begins (UNTRUE, PARADOX, TRUE; the bounds are 1/φ and √3/2), and its colour."""
 PHASE_STYLES = {"UNTRUE": "blue", "PARADOX": "yellow", "TRUE": "green"}
+
+
+_REGIME_STYLES = dict(zip(("UNTRUE", "PARADOX", "TRUE"), (style for _, style in REGIMES), strict=True))
+_PHASE_STYLES = ("cyan", "magenta", "red", "bright_blue", "bright_yellow", "bright_green")
+_PHASE_SIGNS = "█▒▓░"  # so that neighbours differ without colours too
 
 
 def bar(share: float, *, width: int = 30) -> str:
@@ -68,10 +76,67 @@ class Series:
 
     def picture(self, width: int | None = None) -> str:
         """The series as a sparkline of at most so many signs; `width` of its own where not said."""
+        return sparkline(self.means(width))
+
+    def means(self, width: int | None = None) -> list[float]:
+        """The means of at most so many equal parts."""
         means = [*self._means, self._sum / self._held] if self._held else self._means
         while len(means) > (self.width if width is None else max(1, width)):
             means = _halved(means)
-        return sparkline(means)
+        return means
+
+
+@dataclass
+class Timeline:
+    """Names as they come, such as phases: which came most in each of at most `2 × width` equal parts.
+
+    Those that come first have their own place; where there are more than `most`, the others share one.
+    """
+
+    width: int = 64
+    most: int = 24
+    counts: Counter[str] = field(default_factory=Counter)  # in the order in which they first came
+    _parts: list[Counter[str]] = field(default_factory=list)
+    _part: int = 1
+
+    def add(self, name: str) -> None:
+        """Take in the next name."""
+        name = name if name in self.counts or len(self.counts) < self.most else "…"
+        self.counts[name] += 1
+        if self._parts and self._parts[-1].total() < self._part:
+            self._parts[-1][name] += 1
+            return
+        if len(self._parts) == 2 * self.width:
+            self._parts, self._part = _paired(self._parts), 2 * self._part
+        self._parts.append(Counter((name,)))
+
+    def names(self, width: int | None = None) -> list[str]:
+        """The names that came most, of at most so many equal parts."""
+        parts = self._parts
+        while len(parts) > (self.width if width is None else max(1, width)):
+            parts = _paired(parts)
+        return [part.most_common(1)[0][0] for part in parts]
+
+
+def _paired(parts: list[Counter[str]]) -> list[Counter[str]]:
+    return [sum(parts[at : at + 2], Counter()) for at in range(0, len(parts), 2)]
+
+
+def runs(signs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Signs and their styles as parts for one line: what follows each other in one style is one part."""
+    return [("".join(sign for sign, _ in run), style) for style, run in groupby(signs, key=lambda entry: entry[1])]
+
+
+def phase_looks(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A sign and a colour for each phase, in this order; those that are called as the regimes have their colours."""
+    looks: dict[str, tuple[str, str]] = {}
+    others = 0
+    for index, name in enumerate(names):
+        style = _REGIME_STYLES.get(name)
+        if style is None:
+            style, others = _PHASE_STYLES[others % len(_PHASE_STYLES)], others + 1
+        looks[name] = _PHASE_SIGNS[index % len(_PHASE_SIGNS)], style
+    return looks
 
 
 def _halved(means: list[float]) -> list[float]:

@@ -37,6 +37,15 @@ class Marked:
     spans: Sequence[tuple[int, int]]
     style: str
 
+    def pieces(self) -> Iterator[tuple[str, str]]:
+        """The text in pieces, each with its style."""
+        at = 0
+        for start, end in self.spans:
+            yield self.text[at:start], ""
+            yield self.text[start:end], self.style
+            at = end
+        yield self.text[at:], ""
+
 
 Cell = str | tuple[str, str] | Marked | Picture
 """A text, a text and its style, one with stretches of another style, or a picture."""
@@ -85,6 +94,11 @@ def prompt(*parts: Cell) -> str:
     return re.sub(r"(\x1b\[[0-9;]*m)+", lambda found: f"\1{found[0]}\2", captured.get())
 
 
+def line_width() -> int:
+    """How many signs fit into a line of standard output."""
+    return _console(sys.stdout).width
+
+
 def tell(text: str) -> None:
     """Print a message for people, on standard error."""
     print(printable(text), file=sys.stderr)
@@ -97,24 +111,35 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> No
     Where it does not fit columns are cut, with an ellipsis, or left out; no cell is wrapped.
     """
     from rich.cells import cell_len
-    from rich.text import Text
 
     console, cells = _console(sys.stdout), [list(row) for row in rows]
     natural = [0] * len(columns)
     for row in cells:
         for index, cell in enumerate(row if len(row) == len(columns) else row[:-1]):
-            natural[index] = max(natural[index], _width(cell, cell_len))
+            natural[index] = max(natural[index], cell.width if isinstance(cell, Picture) else cell_len(_plain(cell)[0]))
     natural = [max(width, cell_len(column.name)) if width else 0 for column, width in zip(columns, natural, strict=True)]
     widths = fit(columns, natural, console.width)
     head: list[list[Cell]] = [[(column.name, "dim") for column in columns]]
-    for row in head + cells:
-        parts = [_aligned(cell, width, column) for cell, width, column in zip(row, widths, columns, strict=False) if width]
-        if len(row) < len(columns):
-            parts[len([width for width in widths[: len(row) - 1] if width]) :] = [_text(row[-1])]
-        line = Text(" " * GAP).join(parts)
-        line.truncate(console.width, overflow="ellipsis")
-        line.rstrip()
-        console.print(line, soft_wrap=True)
+    painted, lines = _painter(console), []
+    for row in head + cells:  # not by rich's texts: a list of 10,000 sessions would take seconds
+        line, room, pad = "", console.width, ""
+        for index, (cell, width) in enumerate(zip(row, widths, strict=False)):
+            is_rest = index + 1 == len(row) < len(columns)
+            if not width and not is_rest:
+                continue
+            text, style = _plain(cell, room if is_rest else width)
+            text = _cut(text, room if is_rest else width, cell_len)
+            missing = " " * (0 if is_rest else width - cell_len(text))
+            before, behind = (missing, "") if columns[index].right else ("", missing)
+            if text:
+                shown = _with_marks(cell, text, painted) if isinstance(cell, Marked) else painted(text, style)
+                line, pad = f"{line}{pad}{before}{shown}", ""
+            else:
+                before, behind = "", missing
+            pad += behind + " " * GAP
+            room -= width + GAP
+        lines.append(f"{line}\n")
+    sys.stdout.write("".join(lines))
 
 
 def print_facts(facts: Mapping[str, Cell], *, whole: Collection[str] = ()) -> None:
@@ -168,28 +193,57 @@ def _text(cell: Cell, width: int | None = None) -> "Text":
     if isinstance(cell, Picture):
         return Text(cell.draw(cell.width if width is None else width), cell.style)
     if isinstance(cell, Marked):
-        found, at = Text(), 0
-        for start, end in cell.spans:
-            found.append(printable(cell.text[at:start])).append(printable(cell.text[start:end]), cell.style)
-            at = end
-        return found.append(printable(cell.text[at:]))
+        return Text().join(Text(printable(part), style) for part, style in cell.pieces())
     text, style = (cell, "") if isinstance(cell, str) else cell
     return Text(printable(text), style)
 
 
-def _width(cell: Cell, cell_len: Callable[[str], int]) -> int:
-    return cell.width if isinstance(cell, Picture) else cell_len(_text(cell).plain)
+def _plain(cell: Cell, width: int | None = None) -> tuple[str, str]:
+    """A cell's text and style; a picture drawn as wide as `width`."""
+    if isinstance(cell, Picture):
+        return cell.draw(cell.width if width is None else width), cell.style
+    if isinstance(cell, Marked):
+        return printable(cell.text), ""
+    text, style = (cell, "") if isinstance(cell, str) else cell
+    return printable(text), style
 
 
-def _aligned(cell: Cell, width: int, column: Column) -> "Text":
-    text = _text(cell, width)
-    text.truncate(width, overflow="ellipsis")
-    missing = width - text.cell_len
-    if column.right:
-        text.pad_left(missing)
-    else:
-        text.pad_right(missing)
-    return text
+def _with_marks(cell: Marked, text: str, painted: Callable[[str, str], str]) -> str:
+    """What is left of a cell's text after cutting, with its marks."""
+    left, shown = len(os.path.commonprefix([text, printable(cell.text)])), ""
+    for part, style in cell.pieces():
+        kept = printable(part)[:left]
+        shown, left = shown + painted(kept, style), left - len(kept)
+    return shown + text[len(os.path.commonprefix([text, printable(cell.text)])) :]
+
+
+def _painter(console: "Console") -> Callable[[str, str], str]:
+    """What gives a text its style, in the colours that the console has."""
+    from rich.console import COLOR_SYSTEMS
+
+    marks: dict[str, list[str]] = {"": ["", ""]}
+
+    def painted(text: str, style: str) -> str:
+        if style not in marks:
+            look = console.get_style(style)
+            look = look.without_color if console.no_color else look
+            system = COLOR_SYSTEMS[console.color_system] if console.color_system else None
+            marks[style] = look.render("\0", color_system=system).split("\0")
+        before, behind = marks[style]
+        return f"{before}{text}{behind}"
+
+    return painted
+
+
+def _cut(text: str, width: int, cell_len: Callable[[str], int]) -> str:
+    """The text, with an ellipsis at its end where it is too long."""
+    if cell_len(text) <= width:
+        return text
+    if width < 1:
+        return ""
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text, width - 1) + "…"
 
 
 def _console(stream: TextIO) -> "Console":

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from holdfast.cli import amounts, output
-from holdfast.cli.charts import Series, bar_of
+from holdfast.cli.charts import Series, bar_of, phase_looks, regime_style, runs, sparkline
 from holdfast.cli.describe import KIND_STYLES, brief, command_line, in_words, pairs
 from holdfast.cli.layout import Column
 from holdfast.cli.output import STATUS_STYLES, Cell, Picture
 from holdfast.cli.summary import Attempt, Summary
 
+_LABEL_WIDTH = 8
 _RESUMABLE = ("interrupted", "killed", "failed")
 
 
@@ -86,6 +87,42 @@ def print_kinds(summary: Summary) -> None:
     if summary.superseded:
         rows.append((("superseded", "dim"), f"{summary.superseded:,}", ""))
     _part((Column(name="kind", least=8), Column(name="records", right=True), Column(name="", least=8, rank=1)), rows)
+
+
+def print_course(summary: Summary) -> None:
+    """How z went over the tokens, in the colours of its regimes, and which phase came when, of tokens and of modules."""
+    room = max(1, min(64, output.line_width() - _LABEL_WIDTH))
+    if z := summary.z.means(room):
+        signs = runs(zip(sparkline(z), map(regime_style, z), strict=True))
+        first, last, low, high = map(_number, (summary.z.first, summary.z.last, summary.z.low, summary.z.high))
+        output.say("")
+        output.say((f"{'z':<{_LABEL_WIDTH}}", "dim"), *signs)
+        output.say(" " * _LABEL_WIDTH, (f"{first} to {last}, lowest {low}, highest {high}", "dim"))
+    for label, timeline in (("phases", summary.phases), ("stages", summary.stages)):
+        if names := timeline.names(room):
+            looks, total = phase_looks(timeline.counts), timeline.counts.total()
+            output.say("")
+            output.say((f"{label:<{_LABEL_WIDTH}}", "dim"), *runs(looks[name] for name in names))
+            legend = [
+                (*looks[name], f" {output.printable(name):.40} {count / total:.0%}") for name, count in timeline.counts.items()
+            ]
+            for line in _broken(legend, room):
+                parts: list[Cell] = [part for sign, style, words in line for part in ((sign, style), words, "   ")]
+                output.say(" " * _LABEL_WIDTH, *parts[:-1])
+
+
+def _broken(legend: Iterable[tuple[str, str, str]], room: int) -> list[list[tuple[str, str, str]]]:
+    """The entries of a legend, as many on a line as fit."""
+    lines: list[list[tuple[str, str, str]]] = []
+    left = 0
+    for entry in legend:
+        width = len(entry[2]) + 4
+        if left < width:
+            lines.append([])
+            left = room
+        lines[-1].append(entry)
+        left -= width
+    return lines
 
 
 def print_metrics(summary: Summary) -> None:

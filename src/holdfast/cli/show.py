@@ -71,6 +71,7 @@ def _summarise(workspace: Workspace, session: str, root: Path | None, *, every: 
     portrait.print_head(facts.name, facts.status, facts.reason, facts.to, amounts.size(facts.bytes), summary)
     portrait.print_timeline(summary, facts.status)
     portrait.print_kinds(summary)
+    portrait.print_course(summary)
     portrait.print_metrics(summary)
     portrait.print_checkpoints(summary, line_to_type("checkpoints", session, root=root))
     portrait.print_last(tail)

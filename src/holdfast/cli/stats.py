@@ -11,7 +11,7 @@ from holdfast.cli.options import Json, Root, Session
 from holdfast.cli.output import Cell
 from holdfast.errors import line_to_type
 
-FIELDS = ("kind", "records", "bytes", "bytes_per_record")
+FIELDS = ("kind", "records", "bytes", "bytes_per_record", "sealed")
 
 
 def stats(session: Session, *, root: Root = None, json: Json = False) -> None:
@@ -27,13 +27,14 @@ def stats(session: Session, *, root: Root = None, json: Json = False) -> None:
     total = sum(entry.bytes for entry in found)
     if json:
         for entry in found:
-            facts = (entry.kind, entry.records, entry.bytes, round(entry.bytes / entry.records, 1))
+            facts = (entry.kind, entry.records, entry.bytes, round(entry.bytes / entry.records, 1), entry.sealed)
             output.print_json(dict(zip(FIELDS, facts, strict=True)))
         return
     rows: list[tuple[Cell, ...]] = [
         (
             (entry.kind, KIND_STYLES.get(entry.kind, "dim")),
             f"{entry.records:,}",
+            f"{entry.sealed:,}" if entry.sealed else "",
             amounts.size(entry.bytes),
             f"{entry.bytes / entry.records:,.0f}",
             f"{entry.bytes / total:.1%}",
@@ -42,10 +43,13 @@ def stats(session: Session, *, root: Root = None, json: Json = False) -> None:
         for entry in found
     ]
     records = sum(entry.records for entry in found)
-    rows.append((("all", "bold"), f"{records:,}", amounts.size(total), f"{total / records:,.0f}", "", ""))
+    sealed = sum(entry.sealed for entry in found)
+    shown = f"{sealed:,}" if sealed else ""
+    rows.append((("all", "bold"), f"{records:,}", shown, amounts.size(total), f"{total / records:,.0f}", "", ""))
     columns = (
         Column(name="kind", least=8),
         Column(name="log records", right=True),
+        Column(name="sealed", right=True, rank=5),
         Column(name="size", right=True, rank=1),
         Column(name="bytes each", right=True, rank=3),
         Column(name="share", right=True, rank=2),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from holdfast.cli.charts import Series
+from holdfast.cli.charts import Series, Timeline
 from holdfast.cli.describe import plain_number
 
 BOOKKEEPING = frozenset(("opened", "resumed", "superseded", "checkpoint", "released", "closed", "annotated", "flushed"))
@@ -42,6 +42,9 @@ class Summary:
     superseded: int = 0
     last: int = 0
     metrics: dict[str, Series] = field(default_factory=dict)
+    z: Series = field(default_factory=lambda: Series(width=64))
+    phases: Timeline = field(default_factory=Timeline)  # of tokens and emissions
+    stages: Timeline = field(default_factory=Timeline)  # the phases of modules
     timeline: list[Attempt | Remark] = field(default_factory=list)
     checkpoints: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=_SHOWN_CHECKPOINTS))
     checkpoint_count: int = 0
@@ -69,6 +72,13 @@ class Summary:
             self.kinds[kind] += 1
             if kind == "metric":
                 self._metric(fields["values"])
+            elif kind == "tokens":
+                self._columns(fields.get("columns", {}))
+            else:
+                if kind == "token" and "z" in fields:
+                    self.z.add(fields["z"])
+                if "phase" in fields:
+                    (self.stages if kind == "module" else self.phases).add(fields["phase"])
         if self._attempt is not None:
             self._attempt.records += 1
             self._attempt.until = fields["ts"]
@@ -78,6 +88,14 @@ class Summary:
         for name, value in values.items():
             if (number := plain_number(value)) is not None:
                 self.metrics.setdefault(name, Series()).add(number)
+
+    def _columns(self, columns: Mapping[str, Any]) -> None:
+        for z in columns.get("z", ()):
+            if (number := plain_number(z)) is not None:
+                self.z.add(number)
+        for phase in columns.get("phase", ()):
+            if isinstance(phase, str):
+                self.phases.add(phase)
 
     def _bookkeeping(self, kind: str, fields: dict[str, Any]) -> None:
         attempt = self._attempt

@@ -36,7 +36,7 @@ def line_blocks(reader: LogReader, first: int = 1, last: int | None = None) -> I
         begin, end = max(first, extent.header.first), min(last, extent.last)
         if begin > end:
             continue
-        if is_live(extent) and end - begin >= _FEW_LINES:
+        if _is_live(extent) and end - begin >= _FEW_LINES:
             try:
                 for block in _blocks_of(reader, extent, begin, end):
                     yield block
@@ -52,7 +52,7 @@ def block_of(reader: LogReader, first: int, last: int) -> Block:
     return Block(first, last, b"\n".join([line for _, line in reader.read(first, last)]))
 
 
-def is_live(extent: Extent) -> bool:
+def _is_live(extent: Extent) -> bool:
     """Whether the segment is one of lines."""
     return extent.path.suffix == ".jsonl"
 

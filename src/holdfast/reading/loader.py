@@ -28,13 +28,17 @@ _CACHED_ROWS = 50_000
 class Source:
     """One session to read from: opened when it is first needed, and the same snapshot from then on.
 
-    located: has what is raised for a line say where that stands.
+    opened: gives its log as it is now; takes a reader of an earlier moment, which makes that cheaper, or None. located: has
+    what is raised for a line say where that stands.
     """
 
     def __init__(
-        self, session: str, opened: Callable[[], LogReader], located: Callable[[], AbstractContextManager[None]]
+        self,
+        session: str,
+        opened: Callable[[LogReader | None], LogReader],
+        located: Callable[[], AbstractContextManager[None]],
     ) -> None:
-        self.session, self._opened, self.located = session, opened, located
+        self.session, self.opened, self.located = session, opened, located
         self._reader: LogReader | None = None
         self._spans: SupersededSpans | None = None
 
@@ -42,7 +46,7 @@ class Source:
     def reader(self) -> LogReader:
         """The snapshot."""
         if self._reader is None:
-            self._reader = self._opened()
+            self._reader = self.opened(None)
         return self._reader
 
     @property

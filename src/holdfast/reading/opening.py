@@ -12,11 +12,17 @@ from holdfast.storage.recovery import Extent, Past, segment_numbers, segment_pat
 _HEADER_BYTES = _END_BYTES = 64 << 10
 
 
-def open_log(files: Files, folder: Path, boot: str) -> LogReader:
-    """The log of the session in `folder`. What is wrong with one that was closed shows when it is read, not before."""
+def open_log(files: Files, folder: Path, boot: str, known: LogReader | None = None) -> LogReader:
+    """The log of the session in `folder`. What is wrong with one that was closed shows when it is read, not before.
+
+    known: a reader of this log, which is refreshed where the session is still going, and handed back.
+    """
     log = folder / "log" / "main"
     records = closed_with(files, folder)
     past = _closed_past(files, log, records) if records else None
+    if known is not None and past is None:
+        known.refresh()
+        return known
     return LogReader(files, log, boot, past)
 
 

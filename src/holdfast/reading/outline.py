@@ -44,7 +44,7 @@ class SegmentOutline:
                 break  # another reader saw more
             yield stretch, None
             n = stretch.last + 1
-        page = n + FIRST_PAGE if n == 1 else n
+        page = min(n + FIRST_PAGE, extent.last + 1) if n == 1 else n
         for block in chain(line_blocks(reader, n, page - 1), line_blocks(reader, page, extent.last)):
             stretch = Stretch(first=block.first, last=block.last, kinds=_kinds_of(block))
             with self._lock:

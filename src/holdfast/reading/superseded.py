@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable
 
-from holdfast.reading.blocks import is_live, line_blocks
+from holdfast.reading.blocks import Block, line_blocks
 from holdfast.records import Superseded, decode_bookkeeping
 from holdfast.storage.reader import LogReader
 
@@ -39,27 +39,23 @@ class SupersededSpans:
 def superseded_spans(reader: LogReader, first: int = 1) -> SupersededSpans:
     """What the `superseded` records from number `first` on take back; reads at the pace of memory, and decodes only those.
 
-    Live segments of the log's first attempt are passed over: an attempt only ever supersedes what earlier ones recorded
-    (docs/format.md, "The canonical view").
+    The log's first attempt is passed over: one only ever supersedes what earlier ones recorded (docs/format.md, "The
+    canonical view").
     """
-    return SupersededSpans(_superseded_records(reader, first))
-
-
-def _superseded_records(reader: LogReader, first: int) -> list[Superseded]:
     found: list[Superseded] = []
-    extents = reader.past.extents
-    for extent in extents:
-        if is_live(extent) and is_live(extents[0]) and extent.header.attempt == extents[0].header.attempt:
-            continue
-        for block in line_blocks(reader, max(first, extent.header.first), extent.last):
-            if _MARK not in block.data:
-                continue
-            for line in block.lines():
-                if line.startswith(_MARK):
-                    record = decode_bookkeeping(line)
-                    assert isinstance(record, Superseded)
-                    found.append(record)
-    return found
+    for extent in reader.past.extents:
+        if extent.header.attempt != reader.past.extents[0].header.attempt:
+            for block in line_blocks(reader, max(first, extent.header.first), extent.last):
+                found += superseded_in(block)
+    return SupersededSpans(found)
+
+
+def superseded_in(block: Block) -> list[Superseded]:
+    """The `superseded` records among the lines of a block. Raises BadRecord."""
+    if _MARK not in block.data:
+        return []
+    found = [decode_bookkeeping(line) for line in block.lines() if line.startswith(_MARK)]
+    return [record for record in found if isinstance(record, Superseded)]
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -25,14 +25,14 @@ class LogReader:
         self.past = past if past is not None else recover(files, folder, boot, strict=False)
 
     @property
+    def files(self) -> Files:
+        """What it reads with."""
+        return self._files
+
+    @property
     def last(self) -> int:
         """n of the last record, 0 where there is none."""
         return self.past.last
-
-    @property
-    def files(self) -> Files:
-        """The operations that it reads by."""
-        return self._files
 
     def refresh(self) -> None:
         """Take in what was appended since; costs what is new, not what is old."""

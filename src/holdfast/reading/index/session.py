@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from holdfast.reading.blocks import is_live
 from holdfast.reading.index.build import MAX_ROWS, mark_of, pieces_of
 from holdfast.reading.index.piece import Piece, merge
 from holdfast.reading.index.store import UnusableIndex, index_folder, piece_path, read_piece, stretches, sweep, write_piece
@@ -46,7 +45,7 @@ class Witness:
 def witness_of(reader: LogReader, n: int, line: bytes) -> Witness | None:
     """The witness of the last record of a segment; None where the record stands elsewhere."""
     for extent in reader.past.extents:
-        if extent.last == n and is_live(extent):
+        if extent.last == n and extent.path.suffix == ".jsonl":
             return Witness(n, extent.path, extent.end - len(line) - 1, line)
     return None
 
