@@ -210,11 +210,12 @@ def _plain(cell: Cell, width: int | None = None) -> tuple[str, str]:
 
 def _with_marks(cell: Marked, text: str, painted: Callable[[str, str], str]) -> str:
     """What is left of a cell's text after cutting, with its marks."""
-    left, shown = len(os.path.commonprefix([text, printable(cell.text)])), ""
+    end = len(text) if printable(cell.text).startswith(text) else len(text) - 1  # then an ellipsis is last
+    left, shown = end, ""
     for part, style in cell.pieces():
         kept = printable(part)[:left]
         shown, left = shown + painted(kept, style), left - len(kept)
-    return shown + text[len(os.path.commonprefix([text, printable(cell.text)])) :]
+    return shown + text[end:]
 
 
 def _painter(console: "Console") -> Callable[[str, str], str]:
