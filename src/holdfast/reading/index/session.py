@@ -15,7 +15,7 @@ from holdfast.reading.superseded import SupersededSpans
 from holdfast.storage.files import Files
 from holdfast.storage.reader import LogReader
 
-WRITTEN_FROM = 2_000
+WRITTEN_FROM = 250
 """So many records that no file holds are worth one."""
 _MERGED_UP_TO = 1 << 22
 _KEPT_IN_MEMORY = 4
