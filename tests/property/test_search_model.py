@@ -85,6 +85,7 @@ WORDS = [
     "Φ×",
     "x\ny",
     "e:U(U)TRUE@1",
+    'a\0"\\b',
 ]
 values = st.one_of(st.sampled_from(WORDS), st.integers(5, 8), st.binary(max_size=2), st.sampled_from(["\ud800a"]))
 phases = st.sampled_from([None, "TRUE", "PARADOX"])
