@@ -17,7 +17,7 @@ from holdfast.storage.reader import LogReader
 from tests.helpers.quick import QuickFiles
 
 FILES = QuickFiles()
-TOKENS = ["Φ×|M|celestial_em", "a", "x\ny", " a | b ", "é", 7, b"\xff"]
+TOKENS: list[str | int | bytes] = ["Φ×|M|celestial_em", "a", "x\ny", " a | b ", "é", 7, b"\xff"]
 
 
 @pytest.fixture
@@ -142,3 +142,19 @@ def test_pieces_of_another_log_are_not_believed(workspace: holdfast.Workspace) -
             run.token("b")
     assert holdfast.Workspace(workspace.root).search("*").group_by("session") == {"s": 60}
     assert len(workspace.search("b")) == 60
+
+
+def test_the_index_of_a_session_that_is_gone_goes_too(workspace: holdfast.Workspace) -> None:
+    root = workspace.root
+    workspace.rename("s", "t")
+    (root / "index" / "mine").mkdir()
+    (root / "index" / "mine" / "notes.txt").write_text("of the user")
+    assert len(holdfast.Workspace(root).search("a")) == 11
+    assert sorted(path.name for path in (root / "index").iterdir()) == ["mine", "t"]
+    assert (root / "index" / "mine" / "notes.txt").exists()
+
+
+def test_a_search_makes_no_folder_where_there_is_no_workspace(tmp_path: Path) -> None:
+    workspace = holdfast.Workspace(tmp_path / "none")
+    assert len(workspace.search("a")) == len(workspace.search_texts("a")) == 0
+    assert not (tmp_path / "none").exists()

@@ -7,6 +7,7 @@ from holdfast.errors import HoldfastError
 from holdfast.reading.filters import Bounds, Filter, Moment, Names, filter_of
 from holdfast.reading.hits import Found, Hits, Meta, meta_of
 from holdfast.reading.index.session import SessionIndex, Snapshot
+from holdfast.reading.index.store import forget_the_gone
 from holdfast.reading.locate import located
 from holdfast.reading.opening import open_log
 from holdfast.reading.patterns import Pattern, compile_pattern
@@ -85,6 +86,7 @@ class Searcher:
     def __init__(self, files: Files, root: Path) -> None:
         self._files, self._root = files, root
         self._indexes: dict[str, SessionIndex] = {}
+        self._is_swept = False  # once is enough: it looks at every folder of the index
         self.search_texts = TextSearcher(files, root).search
 
     def search(
@@ -100,7 +102,7 @@ class Searcher:
         """What a pattern finds in these sessions now. strict: raise where one cannot be read, else tell of it in a notice."""
         snapshots: list[Snapshot] = []
         notices: list[str] = []
-        for gone in [name for name in self._indexes if name not in sessions and not strict]:
+        for gone in [name for name in self._indexes if not self._files.exists(self._root / "sessions" / name)]:
             del self._indexes[gone]
         for name in sessions:
             try:
@@ -117,6 +119,9 @@ class Searcher:
         found = [
             Found(snapshot, piece, pattern, wanted, metas) for snapshot in snapshots for piece in snapshot.pieces if len(piece)
         ]
+        if len(snapshots) and not self._is_swept:
+            forget_the_gone(self._files, self._root)
+            self._is_swept = True
         return Hits(pattern, found, snapshots, notices)
 
     def _snapshot(self, session: str, progress: Progress) -> Snapshot:

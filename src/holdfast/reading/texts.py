@@ -83,7 +83,7 @@ class TextSearcher:
         folded = text.casefold()
         notices: list[str] = []
         found: list[tuple[int, str, list[TextHit]]] = []
-        texts = self._texts(notices)
+        texts = self._texts(notices) if sessions else None  # where there are none perhaps there is no workspace
         try:
             for session in sessions:
                 folder = self._root / "sessions" / session

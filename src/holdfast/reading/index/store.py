@@ -108,6 +108,24 @@ def sweep(files: Files, folder: Path, kept: Sequence[Piece]) -> None:
                 pass  # another process did it, or may not be stopped from looking at it
 
 
+def forget_the_gone(files: Files, root: Path) -> None:
+    """Delete the pieces of sessions that are no more. Failing is no harm."""
+    try:
+        gone = [name for name in files.names(root / "index") if not files.exists(root / "sessions" / name)]
+    except OSError:
+        return
+    for name in gone:
+        folder = index_folder(root, name)
+        try:
+            found = files.names(folder)
+            if found and all(_NAME.fullmatch(entry) or _TEMPORARY.fullmatch(entry) for entry in found):
+                for entry in found:
+                    files.unlink(folder / entry)
+                files.rmdir(folder)
+        except OSError:
+            pass  # a file among the folders, or what another process is deleting too
+
+
 def read_piece(files: Files, path: Path) -> Piece:
     """A piece from its file, whose arrays are mapped: only what is looked at is read. Raises UnusableIndex and OSError."""
     file = files.open(path)
