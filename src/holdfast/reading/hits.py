@@ -21,7 +21,7 @@ from holdfast.records import CANONICAL_KINDS
 from holdfast.tokens import parse
 
 if TYPE_CHECKING:
-    from holdfast.reading.index.dictionary import Array
+    from holdfast.reading.index.sorted_lines import Array
 
 GROUPS = ("spiral", "operator", "machine", "domain", "phase", "tier", "source", "session")
 _PARTS_OF_TOKENS = GROUPS[:4]

@@ -11,7 +11,7 @@ from holdfast.storage.lines import strip_close
 from holdfast.storage.reader import LogReader
 
 if TYPE_CHECKING:
-    from holdfast.reading.index.dictionary import Array
+    from holdfast.reading.index.sorted_lines import Array
 
 MAX_ROWS = 1 << 23
 _FIELDS = ("token", "z", "ts", "top", *NAMED)

@@ -10,7 +10,7 @@ from holdfast.reading.superseded import SupersededSpans
 from holdfast.records import Superseded
 
 if TYPE_CHECKING:
-    from holdfast.reading.index.dictionary import Array
+    from holdfast.reading.index.sorted_lines import Array
 
 NAMED = ("phase", "tier", "source", "lane")
 """Columns that hold few different values: a code a row, and the values by code."""

@@ -13,13 +13,14 @@ from zlib import crc32
 
 import msgspec
 
-from holdfast.reading.index.dictionary import Dictionary, Lines
+from holdfast.reading.index.dictionary import Dictionary
 from holdfast.reading.index.piece import Piece
+from holdfast.reading.index.sorted_lines import Lines
 from holdfast.records import Range, Superseded
 from holdfast.storage.files import Files, make_folders, replace_file
 
 if TYPE_CHECKING:
-    from holdfast.reading.index.dictionary import Array
+    from holdfast.reading.index.sorted_lines import Array
 
 INDEX_VERSION = 1
 _MAGIC = b"HOLDFIDX"
