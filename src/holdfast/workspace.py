@@ -21,6 +21,7 @@ from holdfast.reading.opening import open_log
 from holdfast.reading.outline import Outlines
 from holdfast.reading.rows import CheckpointRow
 from holdfast.reading.saved import Saved
+from holdfast.reading.seal import Sealed, seal_log
 from holdfast.reading.search import Searcher, Searching
 from holdfast.reading.shelves import checkpoint_shelf
 from holdfast.reading.statistics import KindStatistics, statistics_of
@@ -180,6 +181,25 @@ class Workspace(Saved, Searching):
         """Records and bytes by kind, the largest first."""
         with self._reading(name) as reader:
             return statistics_of(reader)
+
+    def seal(self, name: str, *, keep_lines: bool = False, progress: Callable[[int], object] = lambda done: None) -> Sealed:
+        """Turn the closed segments of a session into Parquet; its records, and its digest, stay what they are.
+
+        Each line is compared before it goes; keep_lines: none goes. A running session is sealed up to its last closed segment,
+        and goes on undisturbed. Less than 4 MiB stays as it is. `progress` is told the bytes of lines done. Killed at any
+        instant, it leaves a log that is whole, and the next call goes on.
+        """
+        folder = self._folder(name)
+        with located(self._files, folder.log):
+            return seal_log(
+                self._files,
+                folder.log,
+                folder.lock,
+                folder.name,
+                boot_id(),
+                keep_lines=keep_lines,
+                progress=progress,
+            )
 
     def export_checkpoint(self, name: str, number: int, target: str | os.PathLike[str]) -> None:
         """Write a checkpoint's state to a .json file (all of it), or its arrays to a .safetensors file."""

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from holdfast import Corrupted, InvalidSetting, SessionNotFound, UsageError, Workspace
+from holdfast.reading import outline
 from holdfast.sessions.opening import start
+from tests.helpers.dying import kill
 from tests.helpers.quick import QuickFiles
 
 
@@ -170,3 +172,42 @@ def test_tables_of_libraries_that_are_installed(workspace: Workspace, method: st
     numbers, texts = (table[name].to_pylist() if method == "to_arrow" else list(table[name]) for name in ("n", "session"))
     assert numbers == [2, 3, 3, 3]
     assert texts == ["first"] * 4
+
+
+def test_a_workspace_that_stays_open_sees_what_came_since(workspace: Workspace) -> None:
+    """A sequence that was read from stays as it is; a new one has everything, of each attempt."""
+    run = start("third", root=workspace.root, files=QuickFiles())
+    run.token("1")
+    before = workspace.tokens("third")
+    assert [row.token for row in before] == ["1"]
+    run.token("2")
+    assert len(before) == 1
+    assert [row.token for row in workspace.tokens("third")] == ["1", "2"]
+    kill(run)
+    with start("third", root=workspace.root, files=QuickFiles()) as run:
+        for text in ("1", "other", "3"):
+            run.token(text)
+    assert [row.token for row in before] == ["1"]
+    assert [row.token for row in workspace.tokens("third")] == ["1", "other", "3"]
+    assert [row.token for row in workspace.tokens("third", superseded=True)] == ["1", "2", "other", "3"]
+
+
+def test_another_session_of_the_same_name_is_not_taken_for_the_old_one(workspace: Workspace) -> None:
+    """What is remembered of segments is remembered of these very ones."""
+    assert len(workspace.tokens("first")) == 4
+    assert len(workspace.tokens("first", z=(0.9, None))) == 1
+    workspace.delete("first")
+    with start("first", root=workspace.root, files=QuickFiles()) as run:
+        for number in range(9):
+            run.token(f"{number}", z=0.95)
+    assert len(workspace.tokens("first")) == 9
+    assert len(workspace.tokens("first", z=(0.9, None))) == 9
+    assert [row.token for row in workspace.tokens("first")[3:5]] == ["3", "4"]
+
+
+def test_little_is_remembered_of_many_segments(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outline, "MAX_STRETCHES", 1)
+    for _ in range(2):
+        assert len(workspace.tokens()) == 5
+        assert workspace.tokens()[4].token == "\ud800"
+    assert sum(len(known.stretches) for known in workspace._outlines._known.values()) <= 2

@@ -1,7 +1,7 @@
 """A second reader of the format, naive and slow: written from docs/format.md alone, with the standard library alone.
 
 It knows nothing of the package, and nothing here may be imported from it. Where it cannot be written from the page, the page
-has a gap.
+has a gap. Sealed files are read with DuckDB, as with any reader of Parquet.
 """
 
 import base64
@@ -103,6 +103,7 @@ class Segment:
     header: dict[str, Any]
     start: int
     closes: list[tuple[int, int, int, bool]]
+    sealed: "SealedSegment | None" = None
 
 
 def close_of(line: bytes) -> int | None:
@@ -148,8 +149,9 @@ def segments_that_count(folder: Path) -> list[Segment]:
     """The segments from the first to the last, without abandoned ones."""
     numbers = {int(path.stem): path for path in folder.iterdir() if re.fullmatch(r"[0-9]{6,}\.jsonl", path.name)}
     chain: list[Segment] = []
-    for number in sorted(numbers, reverse=True):
-        segment = read_segment(numbers[number])
+    sealed = sealed_segments(folder)
+    for number in sorted({*numbers, *sealed}, reverse=True):
+        segment = read_segment(numbers[number]) if number in numbers else agreeing(sealed[number], None)
         if segment is not None:
             chain = [segment]
             break
@@ -157,6 +159,8 @@ def segments_that_count(folder: Path) -> list[Segment]:
             raise Damage(f"{numbers[number]}: records without a header")
     while chain and (prev := chain[0].header["prev"]) is not None:
         before = read_segment(numbers[prev["segment"]]) if prev["segment"] in numbers else None
+        if prev["segment"] not in numbers and prev["segment"] in sealed:
+            before = agreeing(sealed[prev["segment"]], prev)
         if before is None:
             raise Damage(f"{chain[0].path}: what it builds on is not there")
         chain.insert(0, before)
@@ -208,6 +212,127 @@ def highest_synced(segment: Segment, offset: int) -> int:
     return max(stated)
 
 
+# Sealed files --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class SealedSegment:
+    """A segment in a sealed file: what the seal says of it, and its lines."""
+
+    length: int
+    n: int
+    crc: str
+    lines: list[bytes]
+
+
+def read_seal(path: Path) -> dict[str, Any]:
+    """A sealed file's seal; every byte of the file is checked."""
+    data = path.read_bytes()
+    footer = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    pointer = re.fullmatch(rb"holdfast ([0-9]{10})\n", data[footer - 20 : footer]) if footer >= 24 else None
+    if data[-4:] != b"PAR1" or pointer is None:
+        raise Damage(f"{path}: none of ours, or cut")
+    start = footer - 20 - int(pointer[1])
+    line = data[start : footer - 20].rstrip(b"\n")
+    seal = parse(line)
+    if seal is None or zlib.crc32(line[: line.rindex(b',"crc":"')]) != close_of(line):
+        raise Damage(f"{path}: the seal")
+    if seal["format"] > FORMAT:
+        raise TooNew(seal["format"])
+    pieces = [zlib.crc32(data[at : min(at + (1 << 20), start)]) for at in range(0, start, 1 << 20)]
+    if seal["data_bytes"] != start or seal["data"] != pieces or seal["footer"] != zlib.crc32(data[footer:-8]):
+        raise Damage(f"{path}: a checksum")
+    return seal
+
+
+def sealed_lines(path: Path, seal: dict[str, Any]) -> list[bytes]:
+    """The lines of all records of a sealed file."""
+    import duckdb
+
+    rows = duckdb.connect(":memory:").execute("SELECT * FROM read_parquet(?)", [str(path)])
+    names = [column[0] for column in rows.description or []]
+    lines = [sealed_line(dict(zip(names, row, strict=True)), seal) for row in rows.fetchall()]
+    behind = [block[0] for block in seal["blocks"][1:]] + [seal["last"] + 1]
+    for (first, size, crc), following in zip(seal["blocks"], behind, strict=True):
+        text = b"".join(line + b"\n" for line in lines[first - seal["first"] : following - seal["first"]])
+        if (len(text), zlib.crc32(text)) != (size, crc):
+            raise Damage(f"{path}: the lines from {first} on")
+    return lines
+
+
+def sealed_line(row: dict[str, Any], seal: dict[str, Any]) -> bytes:
+    """A row's line."""
+    if row["line"] is not None:
+        return str(row["line"]).encode()
+    names = ["kind", "n", "ts", "lane", "top", "back", *seal["fields"]]
+    parts = [f'"{name}":{written(name, row[name])}' for name in names if row[name] is not None and row[name] is not False]
+    meta = {key: row[f"meta.{key}"] for key, _ in seal["meta"]}
+    if row["meta"] is not None:
+        parts.append(f'"meta":{row["meta"]}')
+    elif meta and next(iter(meta.values())) is not None:
+        pairs = [
+            f"{json.dumps(key, ensure_ascii=False)}:{written(key, value)}" for key, value in meta.items() if value is not None
+        ]
+        parts.append(f'"meta":{{{",".join(pairs)}}}')
+    return f"{{{','.join(parts)}}}".encode()
+
+
+def written(name: str, value: Any) -> str:
+    """A value as lines have it."""
+    if name == "info":
+        return str(value)
+    if isinstance(value, float):
+        return float_text(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def float_text(value: float) -> str:
+    """The shortest decimal, with an exponent from 1e16 on and below 1e-5."""
+    text = re.sub(r"e([+-])0*([0-9]+)", lambda found: f"e{found[1].strip('+')}{found[2]}", repr(value))
+    if found := re.fullmatch(r"(-?)([0-9])\.?([0-9]*)e-5", text):
+        return f"{found[1]}0.0000{found[2]}{found[3]}"
+    return text
+
+
+def sealed_segments(folder: Path) -> dict[int, list[Segment]]:
+    """What the sealed files of a folder have, by the number of the segment; the file of the greatest number first."""
+    found: dict[int, list[Segment]] = {}
+    for path in sorted(folder.glob("*.parquet"), reverse=True):
+        if not re.fullmatch(r"[0-9]{6,}\.parquet", path.name):
+            continue
+        seal = read_seal(path)
+        lines = sealed_lines(path, seal)
+        for entry in seal["segments"]:
+            header = parse(entry["header"].encode()) or {}
+            own = lines[header["first"] - seal["first"] : entry["n"] + 1 - seal["first"]]
+            sealed = SealedSegment(entry["length"], entry["n"], entry["crc"], own)
+            found.setdefault(header["segment"], []).append(Segment(path, b"", header, 0, [], sealed))
+    return found
+
+
+def agreeing(found: list[Segment], prev: dict[str, Any] | None) -> Segment:
+    """Of what sealed files have of a segment: what the next one says of it."""
+    for segment in found:
+        assert segment.sealed is not None
+        if prev is None or (segment.sealed.length, segment.sealed.n, segment.sealed.crc) == (
+            prev["length"],
+            prev["n"],
+            prev["crc"],
+        ):
+            return segment
+    raise Damage(f"{found[0].path}: not what the next segment says of it")
+
+
+def lines_of(folder: Path) -> list[bytes]:
+    """All lines of a session, without their closes."""
+    found: list[bytes] = []
+    session = Session(folder)
+    for segment, end in zip(session.segments, session.ends, strict=True):
+        lines = segment.sealed.lines if segment.sealed else segment.data[segment.start : end].split(b"\n")[:-1]
+        found += [re.sub(rb'(,"synced":[0-9]+)?,"crc":"[0-9a-f]{8}"\}$', b"}", line) for line in lines]
+    return found
+
+
 # A session -----------------------------------------------------------------------------------------------------------
 
 
@@ -236,6 +361,7 @@ class Session:
         self.folder = folder
         self.segments = segments_that_count(folder / "log" / "main")
         self.records: list[dict[str, Any]] = []
+        self.ends: list[int] = []
         self.torn = b""
         self._read(same_boot)
 
@@ -243,6 +369,9 @@ class Session:
         attempt = self.segments[-1].header["attempt"] if self.segments else 0
         for index, segment in enumerate(self.segments):
             following = self.segments[index + 1].header["prev"] if index + 1 < len(self.segments) else None
+            if segment.sealed is not None:
+                self._take_sealed(segment, segment.sealed)
+                continue
             end = following["length"] if following else end_after_kill(segment) if same_boot else end_after_power_loss(segment)
             is_torn = False
             if not same_boot and following and segment.header["attempt"] == attempt:
@@ -254,7 +383,18 @@ class Session:
                 self._check_torn(self.segments[index:], end, same_boot)
                 return
 
+    def _take_sealed(self, segment: Segment, sealed: SealedSegment) -> None:
+        self.ends.append(0)
+        if segment.header["first"] != len(self.records) + 1:
+            raise Damage(f"{segment.path}: it begins with record {segment.header['first']}")
+        for line in sealed.lines:
+            record = parse(line)
+            if record is None or record["n"] != len(self.records) + 1 or record["kind"] not in CANONICAL | BOOKKEEPING:
+                raise Damage(f"{segment.path}: record {len(self.records) + 1} is not there")
+            self.records.append(record)
+
     def _take(self, segment: Segment, end: int, following: dict[str, Any] | None) -> None:
+        self.ends.append(end)
         if segment.header["first"] != len(self.records) + 1:
             raise Damage(f"{segment.path}: it begins with record {segment.header['first']}")
         for line in segment.data[segment.start : end].split(b"\n")[:-1]:

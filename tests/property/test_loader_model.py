@@ -1,4 +1,4 @@
-"""The loader against a plain list of the records, on random sessions: attempts, superseded ranges, lanes, batches."""
+"""The loader against a plain list of the records, on random sessions: attempts, superseded ranges, lanes, batches, seals."""
 
 import itertools
 import shutil
@@ -16,6 +16,7 @@ from holdfast import Workspace
 from holdfast.codec import decode, encode
 from holdfast.reading import blocks, loader, outline
 from holdfast.reading.columns import TOKEN_FIELDS, token_batches
+from holdfast.reading.seal import seal_log
 from holdfast.reading.view import all_records
 from holdfast.records import (
     Checkpoint,
@@ -96,12 +97,16 @@ ranges = st.lists(
     ),
     max_size=3,
 )
-attempts = st.lists(st.tuples(st.lists(records, max_size=14), ranges, st.booleans()), min_size=1, max_size=3)
+attempts = st.lists(
+    st.tuples(st.lists(records, max_size=14), ranges, st.booleans(), st.sampled_from([False, False, False, True])),
+    min_size=1,
+    max_size=3,
+)
 
 
-def write(folder: SessionFolder, attempts: list[tuple[list[Record], list[tuple[float, int, str, bool]], bool]]) -> None:
+def write(folder: SessionFolder, attempts: list[tuple[list[Record], list[tuple[float, int, str, bool]], bool, bool]]) -> None:
     folder.make()
-    for attempt, (recorded, spans, is_killed) in enumerate(attempts, 1):
+    for attempt, (recorded, spans, is_killed, is_sealed) in enumerate(attempts, 1):
         past = recover(FILES, folder.log, BOOT)
         log = LogWriter(
             FILES,
@@ -127,6 +132,8 @@ def write(folder: SessionFolder, attempts: list[tuple[list[Record], list[tuple[f
             log.release()
         else:
             log.close(Closed(ts=1, status="interrupted"))
+        if is_sealed:
+            seal_log(FILES, folder.log, folder.lock, folder.name, BOOT, least_bytes=1, most_bytes=1500)
 
 
 def plain(reader: LogReader) -> list[dict[str, Any]]:
@@ -188,6 +195,8 @@ def small_pages(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest)
     monkeypatch.setattr(blocks, "_FEW_LINES", 3)
     monkeypatch.setattr(blocks, "_CHUNK_BYTES", 300)
     monkeypatch.setattr(outline, "FIRST_PAGE", request.param)
+    monkeypatch.setattr(outline, "_STRETCH_ROWS", 3)
+    monkeypatch.setattr(outline, "_SEALED_ROWS", 6)
     monkeypatch.setattr(loader, "FIRST_PAGE", request.param)
     monkeypatch.setattr(loader, "_LAST_ONES", 2)
     monkeypatch.setattr(loader, "_NEAR_THE_END", 4)
@@ -329,3 +338,23 @@ def test_a_sequence_is_one_snapshot_of_a_running_session(tmp_path: Path) -> None
     assert workspace.tokens("s")[39].token == 39
     assert msgspec.json.decode(LogReader(FILES, folder.log, BOOT).find(41))["token"] == 39
     log.release()
+
+
+@pytest.mark.usefixtures("small_pages")
+@pytest.mark.parametrize("taken", [0, 1, 30])
+def test_a_sequence_goes_on_when_its_session_is_sealed_meanwhile(tmp_path: Path, taken: int) -> None:
+    folder = SessionFolder(FILES, tmp_path, "s")
+    write(folder, [([Token(ts=number, token=number) for number in range(1, 61)], [], False, False)])
+    workspace = Workspace(tmp_path)
+    rows, counted, untouched = workspace.tokens("s"), workspace.tokens("s"), workspace.tokens("s")
+    assert len(counted) == 60
+    coming = iter(rows)
+    before = [next(coming).token for _ in range(taken)]
+    assert seal_log(FILES, folder.log, folder.lock, "s", BOOT, least_bytes=1).records == 62
+    assert not [name for name in FILES.names(folder.log) if name.endswith(".jsonl")]
+    assert before + [row.token for row in coming] == list(range(1, 61))
+    for sequence in (rows, counted, untouched):
+        assert [row.token for row in sequence] == list(range(1, 61))
+        assert len(sequence) == 60
+        assert sequence[45].token == 46
+        assert sequence[-1].token == 60

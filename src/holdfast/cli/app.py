@@ -19,6 +19,7 @@ from holdfast.cli.note import note
 from holdfast.cli.rename import rename
 from holdfast.cli.resume import resume
 from holdfast.cli.run import run as run_workflow
+from holdfast.cli.seal import seal
 from holdfast.cli.search import search
 from holdfast.cli.sessions import sessions
 from holdfast.cli.show import show
@@ -27,7 +28,7 @@ from holdfast.cli.verify import verify
 
 _LOOKING: tuple[Callable[..., None], ...] = (sessions, show, search, checkpoints, stats, digest, verify)
 _RUNNING: tuple[Callable[..., None], ...] = (run_workflow, kira)
-_CHANGING: tuple[Callable[..., None], ...] = (resume, fork, export_checkpoint, note, rename, delete)
+_CHANGING: tuple[Callable[..., None], ...] = (resume, fork, export_checkpoint, note, rename, seal, delete)
 
 
 class _Commands(TyperGroup):

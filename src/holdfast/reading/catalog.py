@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from holdfast.errors import HoldfastError
+from holdfast.errors import HoldfastError, StorageError
 from holdfast.reading.locate import located
 from holdfast.records import UNREADABLE, BadRecord, Closed, Opened, Resumed, decode_bookkeeping
 from holdfast.storage.files import Files, read_whole
@@ -14,7 +14,8 @@ from holdfast.storage.host import boot_id
 from holdfast.storage.lines import read_head
 from holdfast.storage.lock import living_holder
 from holdfast.storage.reader import LogReader
-from holdfast.storage.recovery import segment_numbers, segment_path
+from holdfast.storage.recovery import has_segments, segment_numbers, segment_path
+from holdfast.storage.seals import read_seal, sealed_numbers, sealed_path
 
 MANIFEST_NAME = "session.json"
 NO_SEGMENT = "no segment of the log is left"
@@ -71,20 +72,22 @@ def closed_with(files: Files, folder: Path) -> int:
 def had_records(files: Files, folder: Path) -> bool:
     """Whether something was recorded in a session's folder, by its log, or by its manifest where the log is gone."""
     manifest = read_manifest(files, folder)
-    return bool(segment_numbers(files, folder / "log" / "main")) or (manifest is not None and manifest.records > 0)
+    return has_segments(files, folder / "log" / "main") or (manifest is not None and manifest.records > 0)
 
 
 def _reaches(files: Files, log: Path, n: int) -> bool:
     """Whether the log's last line is record n or a later one. Costs one look at the end of its last file; False is no proof."""
     try:
-        numbers = segment_numbers(files, log)
+        numbers, sealed = segment_numbers(files, log), sealed_numbers(files, log)
+        if sealed and (not numbers or numbers[-1] < sealed[-1]):
+            return read_seal(files, sealed_path(log, sealed[-1])).last >= n
         file = files.open(segment_path(log, numbers[-1] if numbers else 0))
         try:
             size = file.size()
             end = file.read(min(size, _END_BYTES), max(0, size - _END_BYTES))
         finally:
             file.close()
-    except OSError:
+    except (OSError, StorageError):
         return False
     head = read_head(end.rstrip(b"\n\0").rpartition(b"\n")[2])
     return head is not None and head.n >= n
@@ -158,7 +161,7 @@ def describe_session(files: Files, root: Path, name: str) -> Manifest | None:
     try:
         with located(files, log):
             rebuilt = rebuild_manifest(LogReader(files, log, boot_id()), name)
-        is_gone = known.records > 0 and not is_held and not segment_numbers(files, log)
+        is_gone = known.records > 0 and not is_held and not has_segments(files, log)
     except (HoldfastError, OSError) as error:
         return msgspec.structs.replace(known, name=name, status="damaged", reason=str(error))
     ends = rebuilt.records if rebuilt is not None else 0

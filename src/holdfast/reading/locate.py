@@ -7,7 +7,9 @@ from pathlib import Path
 from holdfast.errors import Corrupted
 from holdfast.records import BadRecord
 from holdfast.storage.files import Files, read_errors, read_whole
+from holdfast.storage.lines import read_head
 from holdfast.storage.recovery import segment_numbers, segment_path
+from holdfast.storage.seals import find_seals
 
 
 @contextmanager
@@ -27,4 +29,8 @@ def _find(files: Files, folder: Path, line: bytes) -> tuple[Path, int]:
             at = read_whole(files, path).find(b"\n%b\n" % line)  # no record stands first: a header does
             if at >= 0:
                 return path, at + 1
+        head = read_head(line)
+        for path, seal in find_seals(files, folder).seals:
+            if head is not None and seal.first <= head.n <= seal.last:
+                return path, 0
     return folder, 0

@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from holdfast.reading.blocks import Block, line_blocks
 from holdfast.records import Superseded, decode_bookkeeping
 from holdfast.storage.reader import LogReader
+from holdfast.storage.recovery import Extent
 
+_MOST_SEGMENTS = 4096
+_known: dict[tuple[str, int, int, int], tuple[Superseded, ...]] = {}  # by segment, how far it counts, and the sum over that
 _MARK = b'{"kind":"superseded"'
 
 
@@ -40,14 +43,25 @@ def superseded_spans(reader: LogReader, first: int = 1) -> SupersededSpans:
     """What the `superseded` records from number `first` on take back; reads at the pace of memory, and decodes only those.
 
     The log's first attempt is passed over: one only ever supersedes what earlier ones recorded (docs/format.md, "The
-    canonical view").
+    canonical view"). What was found in a segment is remembered as long as the process lives.
     """
     found: list[Superseded] = []
     for extent in reader.past.extents:
-        if extent.header.attempt != reader.past.extents[0].header.attempt:
-            for block in line_blocks(reader, max(first, extent.header.first), extent.last):
-                found += superseded_in(block)
+        if extent.header.attempt != reader.past.extents[0].header.attempt and extent.last >= first:
+            found += (record for record in _superseded_of(reader, extent) if record.n >= first)
     return SupersededSpans(found)
+
+
+def _superseded_of(reader: LogReader, extent: Extent) -> tuple[Superseded, ...]:
+    key = str(extent.path), extent.header.first, extent.end, extent.crc
+    found = _known.get(key)
+    if found is None:
+        blocks = line_blocks(reader, extent.header.first, extent.last)
+        found = tuple(record for block in blocks for record in superseded_in(block))
+        while len(_known) >= _MOST_SEGMENTS:
+            _known.pop(next(iter(_known)), None)
+        _known[key] = found
+    return found
 
 
 def superseded_in(block: Block) -> list[Superseded]:

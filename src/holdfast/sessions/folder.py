@@ -7,7 +7,8 @@ import msgspec
 from holdfast.errors import Corrupted, WorkspaceUnusable
 from holdfast.reading.catalog import closed_with
 from holdfast.storage.files import Files, make_folders, replace_file
-from holdfast.storage.recovery import Past, segment_numbers
+from holdfast.storage.recovery import Past, has_segments
+from holdfast.storage.seals import SEALING_NAME, is_sealing
 
 _WRITER = "main"
 
@@ -47,7 +48,7 @@ class SessionFolder(msgspec.Struct, frozen=True):
     @property
     def exists(self) -> bool:
         """Whether something was recorded here."""
-        return bool(segment_numbers(self.files, self.log))
+        return has_segments(self.files, self.log)
 
     def refuse_lost_end(self, past: Past) -> None:
         """Raise Corrupted where the log ends before the record that `session.json` says it was closed with."""
@@ -68,10 +69,12 @@ class SessionFolder(msgspec.Struct, frozen=True):
             raise WorkspaceUnusable(self.root, error.strerror or type(error).__name__) from error
 
     def sweep(self) -> None:
-        """Remove the temporary files that a kill left; the lock is held."""
+        """Remove the temporary files that a kill left; the lock is held. Those of a process that is sealing stay."""
+        sealing = self.log if is_sealing(self.files, self.log) else None
         for folder in (self.path, self.kept_files, self.log):
             for name in self.files.names(folder):
-                if name.startswith(".") and name.endswith(".tmp"):
+                is_left = name.startswith(".") and name.endswith(".tmp")
+                if is_left and not (folder == sealing and SEALING_NAME.fullmatch(name)):
                     self.files.unlink(folder / name)
 
     def remove_unlocked(self) -> None:

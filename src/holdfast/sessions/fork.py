@@ -13,9 +13,10 @@ from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.names import numbered_name
 from holdfast.sessions.resume import place_of
 from holdfast.storage.files import Files, make_folders, read_whole, write_synced
-from holdfast.storage.lines import read_closes, read_header
+from holdfast.storage.lines import close_line, header_line, read_closes, read_header
 from holdfast.storage.reader import LogReader
-from holdfast.storage.recovery import Past
+from holdfast.storage.recovery import Extent, Past, sealed_meanwhile, segment_path
+from holdfast.storage.sealed import SealedReader
 
 
 def free_folder(source: SessionFolder) -> SessionFolder:
@@ -63,43 +64,50 @@ def share_past(source: SessionFolder, target: SessionFolder, past: Past) -> Past
     """Put the segments of `past`, and all checkpoints and files, into the new session's folder; the past as it stands there.
 
     Files are hard-linked, as they are never rewritten; copied where that is not possible. The last segment is copied up to
-    where it counts, as its writer may go on in it.
+    where it counts, as its writer may go on in it, and as lines, where it is sealed: that is the rest of a sealed file too.
     """
     files = source.files
     if files.exists(target.path):
         raise WorkspaceUnusable(target.path, "there is a session or folder of that name already")
     target.make()
     make_folders(files, target.log)
-    for extent in past.extents[:-1]:
-        _share(files, extent.path, target.log / extent.path.name)
-    for extent in past.extents[-1:]:
-        write_synced(files, target.log / extent.path.name, [read_whole(files, extent.path)[: extent.end]])
+    shared = [_share_segment(files, extent, target.log) for extent in past.extents[:-1]]
+    shared += [_copy_segment(files, extent, target.log) for extent in past.extents[-1:]]
     files.sync_folder(target.log)
     _share_all(files, source.kept_files, target.kept_files)
     for name in files.names(source.checkpoints):
         if not name.startswith("."):
             _share_all(files, source.checkpoints / name, target.checkpoints / name)
-    extents = tuple(msgspec.structs.replace(extent, path=target.log / extent.path.name) for extent in past.extents)
-    return Past(extents, highest_segment=max(extent.header.segment for extent in extents))
+    return Past(tuple(shared), highest_segment=max(past.highest_segment, shared[-1].header.segment))
 
 
 def cut(files: Files, past: Past, n: int) -> Past:
-    """The past up to record n, included."""
+    """The past up to record n, included. Of a sealed segment only the last record is told: share_past makes lines of it."""
     kept = []
     for extent in past.extents:
         if extent.header.first > n:
             break
-        if extent.last > n:
-            data = read_whole(files, extent.path)[: extent.end]
-            end = extent.start
-            for _ in range(extent.header.first, n + 1):
-                end = data.index(b"\n", end) + 1
-            _, closed, crc = read_header(data)
-            for close in read_closes(data[:end], closed, crc):
-                crc, closed = close.crc, close.end
-            extent = msgspec.structs.replace(extent, end=end, last=n, crc=zlib.crc32(data[closed:end], crc))
-        kept.append(extent)
+        kept.append(extent if extent.last <= n else _cut_segment(files, extent, n))
     return Past(tuple(kept), highest_segment=past.highest_segment)
+
+
+def _cut_segment(files: Files, extent: Extent, n: int) -> Extent:
+    try:
+        data = b"" if extent.is_sealed else read_whole(files, extent.path)[: extent.end]
+    except FileNotFoundError:
+        found = sealed_meanwhile(files, extent)
+        if found is None:
+            raise
+        extent = found
+    if extent.is_sealed:
+        return msgspec.structs.replace(extent, last=n)
+    end = extent.start
+    for _ in range(extent.header.first, n + 1):
+        end = data.index(b"\n", end) + 1
+    _, closed, crc = read_header(data)
+    for close in read_closes(data[:end], closed, crc):
+        crc, closed = close.crc, close.end
+    return msgspec.structs.replace(extent, end=end, last=n, crc=zlib.crc32(data[closed:end], crc))
 
 
 def ranges_behind(reader: LogReader, checkpoint: Checkpoint, last: int) -> list[Range]:
@@ -120,6 +128,46 @@ def ranges_behind(reader: LogReader, checkpoint: Checkpoint, last: int) -> list[
     if last >= first_open:
         spans[("", False)] = (first_open, last)
     return [Range(first=first, last=to, lane=lane, top=top) for (lane, top), (first, to) in sorted(spans.items())]
+
+
+def _share_segment(files: Files, extent: Extent, log: Path) -> Extent:
+    """Have a segment, or the sealed file that it is in, stand in another log too."""
+    try:
+        _share_once(files, extent.path, log / extent.path.name)
+    except FileNotFoundError:
+        found = sealed_meanwhile(files, extent)
+        if found is None:
+            raise
+        extent = found
+        _share_once(files, extent.path, log / extent.path.name)
+    return msgspec.structs.replace(extent, path=log / extent.path.name)
+
+
+def _share_once(files: Files, before: Path, now: Path) -> None:
+    if not files.exists(now):  # a sealed file holds many segments
+        _share(files, before, now)
+
+
+def _copy_segment(files: Files, extent: Extent, log: Path) -> Extent:
+    """A segment up to where it counts as a file of lines of its own."""
+    path = segment_path(log, extent.header.segment)
+    try:
+        if not extent.is_sealed:
+            write_synced(files, path, [read_whole(files, extent.path)[: extent.end]])
+            return msgspec.structs.replace(extent, path=path)
+    except FileNotFoundError:
+        found = sealed_meanwhile(files, extent)
+        if found is None:
+            raise
+        extent = found
+    data, crc = header_line(extent.header)
+    length = len(data)
+    lines = [line for _, line in SealedReader(files, extent.path).read(extent.header.first, extent.last)]
+    if lines:
+        closed, crc = close_line(b"\n".join(lines), crc)
+        data += closed + b"\n"
+    write_synced(files, path, [data])
+    return Extent(path, extent.header, length, len(data), extent.last, crc)
 
 
 def _share_all(files: Files, before: Path, now: Path) -> None:

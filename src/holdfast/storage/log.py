@@ -26,7 +26,7 @@ from holdfast.storage.lines import (
     stamp_synced,
     strip_close,
 )
-from holdfast.storage.recovery import Past, segment_path
+from holdfast.storage.recovery import Past, sealed_meanwhile, segment_path
 from holdfast.storage.segments import Segment, Watch, unwatched
 
 MAX_SEGMENT_BYTES = 64 << 20
@@ -377,8 +377,13 @@ class LogWriter:
         """Sync what the last attempt left, and its names: it may only be flushed."""
         past = self._past
         for extent in past.extents:
-            if extent.header.attempt == past.attempts:
-                file = self._files.open(extent.path)
+            if extent.header.attempt == past.attempts and not extent.is_sealed:
+                try:
+                    file = self._files.open(extent.path)
+                except FileNotFoundError:
+                    if sealed_meanwhile(self._files, extent) is None:
+                        raise
+                    continue  # synced before it got its name
                 try:
                     self.watch("sync", extent.path, file.sync)
                 finally:

@@ -1,5 +1,6 @@
 """Read a log: forwards from any record, backwards from the end, or one record by its number."""
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import msgspec
 from holdfast.errors import Corrupted
 from holdfast.storage.files import File, Files, read_errors
 from holdfast.storage.lines import read_head
-from holdfast.storage.recovery import Extent, Past, recover, scan_lines, segment_numbers
+from holdfast.storage.recovery import Extent, Past, recover, scan_lines, sealed_meanwhile, segment_numbers
+from holdfast.storage.sealed import SealedReader
 
 _CHUNK_BYTES = 1 << 20
 
@@ -16,13 +18,15 @@ _CHUNK_BYTES = 1 << 20
 class LogReader:
     """The records of a log as they stood when it was opened, or last refreshed. Never writes, never blocks the writer.
 
-    Lines come without their newline. Raises Corrupted where a line is not the record that should stand there, and
-    WriteFailed where the files cannot be read.
+    Segments may be sealed, also while they are read: the same lines come out, but for their closes. Lines come without their
+    newline. Raises Corrupted where a line is not the record that should stand there, and ReadFailed where the files cannot be
+    read.
     """
 
     def __init__(self, files: Files, folder: Path, boot: str, past: Past | None = None) -> None:
         self._files, self.folder, self._boot = files, folder, boot
         self.past = past if past is not None else recover(files, folder, boot, strict=False)
+        self._sealed: dict[Path, SealedReader] = {}
 
     @property
     def files(self) -> Files:
@@ -43,8 +47,10 @@ class LogReader:
         extents = self.past.extents
         numbers = segment_numbers(self._files, self.folder)
         is_torn = bool(extents) and extents[-1].header.boot != self._boot  # whole lines are not enough then
-        if not extents or is_torn or numbers[-1:] != [self.past.highest_segment]:
+        is_over = is_torn or extents[-1:] == () or extents[-1].is_sealed
+        if is_over or numbers[-1:] != [self.past.highest_segment]:
             self.past = recover(self._files, self.folder, self._boot, strict=False)
+            self._sealed = {path: reader for path, reader in self._sealed.items() if self._files.exists(path)}
             return
         extent = extents[-1]
         file = self._files.open(extent.path)
@@ -60,20 +66,18 @@ class LogReader:
     def read(self, first: int = 1, last: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Records first to last (both included; to the end where None), with their numbers."""
         last = self.last if last is None else min(last, self.last)
-        for extent in self.past.extents:
-            if extent.last < first or extent.header.first > last or extent.last < extent.header.first:
-                continue
-            with read_errors(extent.path):
-                file = self._files.open(extent.path)
-                try:
-                    yield from self._read_extent(file, extent, first, last)
-                finally:
-                    file.close()
+        extents = self.past.extents
+        for index in range(bisect_left(extents, first, key=lambda extent: extent.last), len(extents)):
+            extent = extents[index]
+            if extent.header.first > last:
+                return
+            if extent.last >= extent.header.first:
+                yield from self._read_extent(extent, max(first, extent.header.first), min(last, extent.last))
 
     def read_backwards(self) -> Iterator[tuple[int, bytes]]:
         """All records from the last one to the first."""
         for extent in reversed(self.past.extents):
-            with read_errors(extent.path):
+            if extent.last >= extent.header.first:
                 yield from self._read_extent_backwards(extent)
 
     def find(self, n: int) -> bytes:
@@ -82,41 +86,79 @@ class LogReader:
             return line
         raise KeyError(n)
 
-    def _read_extent_backwards(self, extent: Extent) -> Iterator[tuple[int, bytes]]:
-        file = self._files.open(extent.path)
-        try:
-            n, end, rest = extent.last, extent.end, b""
-            while end > extent.start:
-                start = max(extent.start, end - _CHUNK_BYTES)
-                lines = (file.read(end - start, start) + rest).split(b"\n")
-                rest = lines[0]
-                for line in reversed(lines[1:]):
-                    if line:
-                        yield n, line
-                        n -= 1
-                end = start
-            if rest:
-                yield n, rest
-        finally:
-            file.close()
+    def sealed(self, path: Path) -> SealedReader:
+        """What reads a sealed file of this log."""
+        if path not in self._sealed:
+            self._sealed[path] = SealedReader(self._files, path)
+        return self._sealed[path]
 
-    def _read_extent(self, file: File, extent: Extent, first: int, last: int) -> Iterator[tuple[int, bytes]]:
-        pos, n = extent.start, extent.header.first
-        if first > n:
-            pos, n = _locate(file, extent, first)
-        rest = b""
-        while pos < extent.end and n <= last:
-            data = file.read(min(_CHUNK_BYTES, extent.end - pos), pos)
-            if not data:
-                raise Corrupted(extent.path, pos, f"the file ends here, and record {n} should follow")
-            pos += len(data)
-            lines = (rest + data).split(b"\n")
-            rest = lines.pop()
-            for line in lines:
+    def _open(self, extent: Extent) -> tuple[Extent, File | None]:
+        """A segment's lines, opened; None where they are sealed, and the extent says where."""
+        if extent.is_sealed:
+            return extent, None
+        try:
+            return extent, self._files.open(extent.path)
+        except FileNotFoundError:
+            found = sealed_meanwhile(self._files, extent)
+            if found is None:
+                raise
+            return found, None
+
+    def _read_extent(self, extent: Extent, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+        with read_errors(extent.path):
+            extent, file = self._open(extent)
+            if file is None:
+                yield from self.sealed(extent.path).read(first, last)
+                return
+            try:
+                yield from _read_lines(file, extent, first, last)
+            finally:
+                file.close()
+
+    def _read_extent_backwards(self, extent: Extent) -> Iterator[tuple[int, bytes]]:
+        with read_errors(extent.path):
+            extent, file = self._open(extent)
+            if file is None:
+                yield from self.sealed(extent.path).read_backwards(extent.header.first, extent.last)
+                return
+            try:
+                yield from _read_lines_backwards(file, extent)
+            finally:
+                file.close()
+
+
+def _read_lines_backwards(file: File, extent: Extent) -> Iterator[tuple[int, bytes]]:
+    n, end, rest = extent.last, extent.end, b""
+    while end > extent.start:
+        start = max(extent.start, end - _CHUNK_BYTES)
+        lines = (file.read(end - start, start) + rest).split(b"\n")
+        rest = lines[0]
+        for line in reversed(lines[1:]):
+            if line:
                 yield n, line
-                n += 1
-                if n > last:
-                    return
+                n -= 1
+        end = start
+    if rest:
+        yield n, rest
+
+
+def _read_lines(file: File, extent: Extent, first: int, last: int) -> Iterator[tuple[int, bytes]]:
+    pos, n = extent.start, extent.header.first
+    if first > n:
+        pos, n = _locate(file, extent, first)
+    rest = b""
+    while pos < extent.end and n <= last:
+        data = file.read(min(_CHUNK_BYTES, extent.end - pos), pos)
+        if not data:
+            raise Corrupted(extent.path, pos, f"the file ends here, and record {n} should follow")
+        pos += len(data)
+        lines = (rest + data).split(b"\n")
+        rest = lines.pop()
+        for line in lines:
+            yield n, line
+            n += 1
+            if n > last:
+                return
 
 
 def _locate(file: File, extent: Extent, n: int) -> tuple[int, int]:

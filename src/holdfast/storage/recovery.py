@@ -20,13 +20,15 @@ from holdfast.storage.lines import (
     read_head,
     read_header,
 )
+from holdfast.storage.seals import SEALED_NAME, Covered, SealsFound, check_seal, find_seals
 
 _SEGMENT_NAME = re.compile(r"([0-9]{6,})\.jsonl")
 _HEADER_READ = 64 << 10
 
 
 class Extent(msgspec.Struct, frozen=True):
-    """The part of a segment file that counts: bytes start to end, records header.first to last."""
+    """The part of a segment that counts: bytes start to end, records header.first to last. Of a sealed one `path` is the sealed
+    file, and the bytes are those of the file of lines that it was."""
 
     path: Path
     header: Header
@@ -35,6 +37,11 @@ class Extent(msgspec.Struct, frozen=True):
     last: int
     crc: int
     """The chain of closes up to `end`: the last close's value, continued over the lines behind it."""
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether it stands in a sealed file."""
+        return self.path.suffix == ".parquet"
 
 
 class Past(msgspec.Struct, frozen=True):
@@ -67,8 +74,13 @@ def segment_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.jsonl"
 
 
+def has_segments(files: Files, folder: Path) -> bool:
+    """Whether there is a segment in a folder, of lines or sealed."""
+    return any(_SEGMENT_NAME.fullmatch(name) or SEALED_NAME.fullmatch(name) for name in files.names(folder))
+
+
 def segment_numbers(files: Files, folder: Path) -> list[int]:
-    """The numbers of the segment files in a folder, in order."""
+    """The numbers of the files of lines in a folder, in order."""
     return sorted(int(found[1]) for name in files.names(folder) if (found := _SEGMENT_NAME.fullmatch(name)))
 
 
@@ -81,45 +93,106 @@ def recover(files: Files, folder: Path, boot: str, *, strict: bool = True) -> Pa
     where the files cannot be read.
     """
     with write_errors(folder):
-        return _recover(files, folder, boot, strict=strict)
+        try:
+            return _recover(files, folder, boot, strict=strict)
+        except FileNotFoundError:  # lines that were listed have been sealed meanwhile
+            return _recover(files, folder, boot, strict=strict)
+
+
+class _Link(msgspec.Struct, frozen=True):
+    """A segment of the chain. sealed: where it stands in a sealed file, and no lines are there."""
+
+    path: Path
+    header: Header
+    start: int
+    crc: int
+    sealed: Covered | None = None
 
 
 def _recover(files: Files, folder: Path, boot: str, *, strict: bool) -> Past:
+    # The lines are listed first: what is sealed meanwhile is then found sealed.
     numbers = segment_numbers(files, folder)
-    chain: list[tuple[Path, Header, int, int]] = []  # newest first
-    wanted: int | None = None
-    for number in reversed(numbers):
+    seals = find_seals(files, folder)
+    chain = _chain_of(files, folder, numbers, seals)
+    highest = max([*numbers, *seals.segments], default=0)
+    if not chain:
+        for broken in seals.broken:
+            raise broken
+        return Past(highest_segment=highest)
+    last = chain[-1]
+    torn_from = last.header.attempt if last.header.boot != boot else last.header.attempt + 1  # it syncs the ones before it
+    extents = [
+        _closed_extent(files, link, following.header, is_synced=link.header.attempt < torn_from)
+        for link, following in pairwise(chain)
+    ]
+    past = Past(tuple(extents), highest_segment=highest)
+    if last.sealed is not None:
+        return msgspec.structs.replace(past, extents=(*extents, _sealed_extent(last.sealed)))
+    if last.header.boot == boot:
+        data = read_whole(files, last.path)
+        extent, torn = _scan_same_boot(last.path, last.header, last.start, last.crc, data, strict=strict)
+        return msgspec.structs.replace(past, extents=(*extents, extent), torn=torn)
+    return _recover_after_power_loss(files, past, chain)
+
+
+def _chain_of(files: Files, folder: Path, numbers: list[int], seals: SealsFound) -> list[_Link]:
+    """The segments that count, in order. Where lines and a sealed file are there, the lines win."""
+    chain: list[_Link] = []  # newest first
+    following: Header | None = None
+    with_lines = set(numbers)
+    for number in sorted({*numbers, *seals.segments}, reverse=True):
+        wanted = following.prev.segment if following is not None and following.prev is not None else None
         if wanted is not None and number != wanted:
             continue  # abandoned after a failed sync, or its header never got whole
         path = segment_path(folder, number)
-        try:
-            header, start, crc = _header_of(files, path)
-        except NotAHeader as error:
-            if wanted is not None:
-                raise Corrupted(path, 0, f"{error}, and the next segment builds on it") from None
-            _refuse_records_without_header(files, path, str(error))
-            continue
-        chain.append((path, header, start, crc))
-        if header.prev is None:
+        if number in with_lines:
+            try:
+                link = _Link(path, *_header_of(files, path))
+            except NotAHeader as error:
+                if wanted is not None:
+                    raise Corrupted(path, 0, f"{error}, and the next segment builds on it") from None
+                _refuse_records_without_header(files, path, str(error))
+                continue
+        else:
+            covered = _agreeing(seals.segments[number], following)
+            link = _Link(covered.path, covered.header, covered.start, 0, covered)
+        chain.append(link)
+        following = link.header
+        if link.header.prev is None:
             break
-        wanted = header.prev.segment
-    if chain and chain[-1][1].prev is not None:
-        raise Corrupted(chain[-1][0], 0, f"it builds on segment {wanted}, which is missing")
+    if following is not None and following.prev is not None:
+        what = f"segment {following.segment} builds on segment {following.prev.segment}"
+        for broken in seals.broken:
+            raise Corrupted(broken.path, broken.offset, f"{broken.reason}; {what}, which is nowhere else")
+        raise Corrupted(chain[-1].path, 0, f"it builds on segment {following.prev.segment}, which is missing")
     chain.reverse()
-    if not chain:
-        return Past(highest_segment=numbers[-1] if numbers else 0)
-    path, header, start, crc = chain[-1]
-    torn_from = header.attempt if header.boot != boot else header.attempt + 1  # an attempt syncs the ones before it
-    extents = [
-        _closed_extent(files, *entry, following[1], is_synced=entry[1].attempt < torn_from)
-        for entry, following in pairwise(chain)
-    ]
-    past = Past(tuple(extents), highest_segment=numbers[-1])
-    if header.boot == boot:
-        data = read_whole(files, path)
-        extent, torn = _scan_same_boot(path, header, start, crc, data, strict=strict)
-        return msgspec.structs.replace(past, extents=(*extents, extent), torn=torn)
-    return _recover_after_power_loss(files, past, chain)
+    return chain
+
+
+def _agreeing(found: list[Covered], following: Header | None) -> Covered:
+    """Of what sealed files have of a segment: what the next segment says of it."""
+    if following is None or following.prev is None:
+        return found[0]
+    prev = following.prev
+    for covered in found:
+        segment = covered.segment
+        if (segment.length, segment.n, segment.crc) == (prev.length, prev.n, prev.crc):
+            return covered
+    what = f"segment {prev.segment} ends with record {found[0].segment.n} here, with another close than segment"
+    raise Corrupted(found[0].path, 0, f"{what} {following.segment} says, which builds on it")
+
+
+def _sealed_extent(covered: Covered) -> Extent:
+    segment = covered.segment
+    return Extent(covered.path, covered.header, covered.start, segment.length, segment.n, int(segment.crc, 16))
+
+
+def sealed_meanwhile(files: Files, extent: Extent) -> Extent | None:
+    """Where a part of a log stands whose lines are gone: in the sealed file that was made of them, or nowhere."""
+    for covered in find_seals(files, extent.path.parent).segments.get(extent.header.segment, ()):
+        if covered.header == extent.header and covered.segment.n >= extent.last:
+            return msgspec.structs.replace(extent, path=covered.path)
+    return None
 
 
 def _header_of(files: Files, path: Path) -> tuple[Header, int, int]:
@@ -147,8 +220,11 @@ def _refuse_records_without_header(files: Files, path: Path, reason: str) -> Non
 def check_closes(files: Files, past: Past, position: int) -> None:
     """Raise Corrupted where the bytes of a segment that holds records behind `position` are not what was closed. The last one
     was looked at in full when it was recovered."""
+    sealed = {extent.path for extent in past.extents if extent.is_sealed and extent.last > position}
+    for path in sorted(sealed):
+        check_seal(files, path)
     for extent in past.extents[:-1]:
-        if extent.last > position:
+        if extent.last > position and not extent.is_sealed:
             with read_errors(extent.path):
                 data = read_whole(files, extent.path)
             for offset, what in failing_closes(data, extent):
@@ -167,13 +243,13 @@ def failing_closes(data: bytes, extent: Extent) -> Iterator[tuple[int, str]]:
         yield pos, f"the bytes from here to {extent.end} do not match what the next segment says"
 
 
-def _closed_extent(
-    files: Files, path: Path, header: Header, start: int, crc: int, following: Header, *, is_synced: bool
-) -> Extent:
+def _closed_extent(files: Files, link: _Link, following: Header, *, is_synced: bool) -> Extent:
     assert following.prev is not None
-    prev = following.prev
+    prev, path, header = following.prev, link.path, link.header
     if following.first != prev.n + 1 or prev.n < header.first - 1:
         raise Corrupted(path, 0, f"segment {following.segment} says that it ends with record {prev.n}, which cannot be")
+    if link.sealed is not None:
+        return _sealed_extent(link.sealed)
     file = files.open(path)
     try:
         size = file.size()
@@ -181,7 +257,7 @@ def _closed_extent(
         file.close()
     if is_synced and size < prev.length:
         raise Corrupted(path, size, f"the file ends here, and segment {following.segment} builds on {prev.length} bytes of it")
-    return Extent(path, header, start, prev.length, prev.n, int(prev.crc, 16))
+    return Extent(path, header, link.start, prev.length, prev.n, int(prev.crc, 16))
 
 
 def _scan_same_boot(
@@ -233,13 +309,16 @@ def scan_lines(path: Path, data: bytes, end: int, last: int, *, strict: bool) ->
     return end, last
 
 
-def _recover_after_power_loss(files: Files, past: Past, chain: list[tuple[Path, Header, int, int]]) -> Past:
+def _recover_after_power_loss(files: Files, past: Past, chain: list[_Link]) -> Past:
     """The tear is at the first bad close of the last attempt, unless a later good close says `synced` beyond it."""
-    attempt = chain[-1][1].attempt
-    first = next(index for index, entry in enumerate(chain) if entry[1].attempt == attempt)
+    attempt = chain[-1].header.attempt
+    first = next(index for index, link in enumerate(chain) if link.header.attempt == attempt)
     extents = list(past.extents[:first])
     for index in range(first, len(chain)):
-        path, header, start, crc = chain[index]
+        path, header, start, crc = chain[index].path, chain[index].header, chain[index].start, chain[index].crc
+        if chain[index].sealed is not None:  # synced before it got its name
+            extents.append(past.extents[index])
+            continue
         is_last = index + 1 == len(chain)
         data = read_whole(files, path)
         promised = None if is_last else past.extents[index]
@@ -259,11 +338,14 @@ def _recover_after_power_loss(files: Files, past: Past, chain: list[tuple[Path, 
         if promised is not None and end == promised.end and last == promised.last:
             extents.append(promised)
             continue
-        later = [entry[0] for entry in chain[index + 1 :]]
+        later = [link.path for link in chain[index + 1 :]]
         synced = _synced_beyond(data, end, closes)
-        for other, _, other_start, other_crc in chain[index + 1 :]:
-            more = read_whole(files, other)
-            synced = max(synced, _synced_beyond(more, other_start, list(read_closes(more, other_start, other_crc))))
+        for other in chain[index + 1 :]:
+            if other.sealed is not None:
+                synced = max(synced, other.sealed.segment.n)
+                continue
+            more = read_whole(files, other.path)
+            synced = max(synced, _synced_beyond(more, other.start, list(read_closes(more, other.start, other.crc))))
         if synced > last:
             what = f"the bytes from here to {bad.end} do not match their close" if bad else "the segment ends here"
             raise Corrupted(path, end, f"{what}, and records up to {synced} had been synced")
