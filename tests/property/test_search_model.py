@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from holdfast.reading.index import session as indexing
 from holdfast.reading.index.dictionary import Dictionary, dictionary_of
 from holdfast.reading.patterns import compile_pattern
+from holdfast.reading.seal import seal_log
 from holdfast.records import Note, Opened, Range, Superseded, Token, Tokens
 from holdfast.sessions.folder import SessionFolder
 from holdfast.storage.host import boot_id
@@ -188,6 +189,12 @@ class SearchMachine(RuleBasedStateMachine):
         first = max(1, log.n - back)
         span = Range(first=first, last=min(log.n, first + length), lane=lane, top=top)
         self.append(session, [Superseded(ranges=[span], reason="test")])
+
+    @rule(session=sessions)
+    def seal(self, session: str) -> None:
+        if (self.root / "sessions" / session).exists():
+            folder = SessionFolder(FILES, self.root, session)
+            seal_log(FILES, folder.log, folder.lock, session, boot_id(), least_bytes=1)
 
     # What happens to the index
 

@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
+from holdfast.reading.blocks import line_blocks
 from holdfast.reading.columns import TokenBatch, token_batches
 from holdfast.reading.index.piece import NAMED, Piece, assemble
-from holdfast.reading.superseded import SupersededSpans, superseded_spans
+from holdfast.reading.index.sealed_rows import CodedRows, sealed_lines, sealed_rows
+from holdfast.reading.superseded import SupersededSpans, superseded_in
+from holdfast.records import Superseded, decode_bookkeeping
 from holdfast.storage.lines import strip_close
 from holdfast.storage.reader import LogReader
 
@@ -38,21 +41,55 @@ def pieces_of(
     progress: Callable[[int], object] = lambda n: None,
 ) -> Iterator[Piece]:
     """The tokens of the records first to last, superseded ones too, in pieces. `progress` is told the records done."""
-    superseded = superseded_spans(reader, first).records
+    superseded = list(_superseded(reader, first, last))
     gathered = _Gathered()
 
     def finished(end: int) -> Piece:
         here = [record for record in superseded if first <= record.n <= end]
         return gathered.piece(first, end, mark_of(reader.find(end)), here)
 
-    for batch in token_batches(reader, first, last, fields=_FIELDS, canonical=False, spans=SupersededSpans()):
+    for batch in _rows_of(reader, first, last):
+        begins, ends = (batch.n[0], batch.n[-1]) if isinstance(batch, TokenBatch) else batch.bounds
         if gathered.count and gathered.count + len(batch) > max_rows:
-            end = batch.n[0] - 1
-            yield finished(end)
-            gathered, first = _Gathered(), end + 1
-        gathered.add(batch)
-        progress(batch.n[-1])
+            yield finished(begins - 1)
+            gathered, first = _Gathered(), begins
+        gathered.add(batch) if isinstance(batch, TokenBatch) else gathered.add_coded(batch)
+        progress(ends)
     yield finished(last)
+
+
+def _superseded(reader: LogReader, first: int, last: int) -> Iterator[Superseded]:
+    """The `superseded` records first to last. The first attempt has none: each takes back what earlier ones recorded."""
+    extents = reader.past.extents
+    for extent in extents:
+        begin, end = max(first, extent.header.first), min(last, extent.last)
+        if begin > end or extent.header.attempt == extents[0].header.attempt:
+            continue
+        lines = sealed_lines(extent.path, begin, end, "superseded") if extent.is_sealed else None
+        if lines is None:
+            for block in line_blocks(reader, begin, end):
+                yield from superseded_in(block)
+        else:
+            yield from (record for record in map(decode_bookkeeping, lines) if isinstance(record, Superseded))
+
+
+def _rows_of(reader: LogReader, first: int, last: int) -> Iterator[TokenBatch | CodedRows]:
+    """The tokens of the records first to last: of sealed segments as columns, of others decoded."""
+    for extent in reader.past.extents:
+        begin, end = max(first, extent.header.first), min(last, extent.last)
+        if begin > end:
+            continue
+        found = sealed_rows(extent.path, begin, end) if extent.is_sealed else None
+        if found is None:
+            yield from token_batches(reader, begin, end, fields=_FIELDS, canonical=False, spans=SupersededSpans())
+            continue
+        rows, others = found
+        for n in (*others, end + 1):
+            if len(columns := rows.between(begin, n - 1)):
+                yield columns
+            if n <= end:
+                yield from token_batches(reader, n, n, fields=_FIELDS, canonical=False, spans=SupersededSpans())
+            begin = n + 1
 
 
 class _Codes(dict[Any, int]):
@@ -91,6 +128,23 @@ class _Gathered:
                 columns[name] = np.full(count, codes[values[0]], dtype=np.uint32)
             else:
                 columns[name] = np.fromiter(map(codes.__getitem__, values), dtype=np.uint32, count=count)
+        for name, column in columns.items():
+            self._columns.setdefault(name, []).append(column)
+        self.count += count
+
+    def add_coded(self, rows: CodedRows) -> None:
+        """Take in rows that have codes already: those of their own values."""
+        import numpy as np
+
+        count = len(rows)
+        columns: dict[str, Array] = {name: rows.columns[name] for name in ("n", "ts", "z", "top")}
+        columns["place"] = np.zeros(count, dtype=np.uint32)
+        for name, known in (("token", self._tokens), *self._named.items()):
+            own = rows.columns[name]
+            used = np.flatnonzero(np.bincount(own, minlength=1))
+            ours = np.zeros(len(rows.values[name]), dtype=np.uint32)
+            ours[used] = [known[rows.values[name][code]] for code in used.tolist()]
+            columns["codes" if name == "token" else name] = ours[own]
         for name, column in columns.items():
             self._columns.setdefault(name, []).append(column)
         self.count += count
