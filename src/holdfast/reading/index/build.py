@@ -1,6 +1,7 @@
 """From the lines of a log to pieces of the index."""
 
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
@@ -75,11 +76,12 @@ def _superseded(reader: LogReader, first: int, last: int) -> Iterator[Superseded
 
 def _rows_of(reader: LogReader, first: int, last: int) -> Iterator[TokenBatch | CodedRows]:
     """The tokens of the records first to last: of sealed segments as columns, of others decoded."""
-    for extent in reader.past.extents:
-        begin, end = max(first, extent.header.first), min(last, extent.last)
+    for path, together in groupby(reader.past.extents, key=lambda extent: extent.path):  # a sealed file may hold many
+        extents = list(together)
+        begin, end = max(first, extents[0].header.first), min(last, extents[-1].last)
         if begin > end:
             continue
-        found = sealed_rows(extent.path, begin, end) if extent.is_sealed else None
+        found = sealed_rows(path, begin, end) if extents[0].is_sealed else None
         if found is None:
             yield from token_batches(reader, begin, end, fields=_FIELDS, canonical=False, spans=SupersededSpans())
             continue
