@@ -267,26 +267,26 @@ class Hits:
                     counts[value] += number
         return {value: count for value, count in counts.most_common() if count}
 
-    def columns(self) -> "dict[str, Array | list[Any]]":
-        """All of them as columns, by the names of a hit: arrays of n, place, ts and z (NaN: none), and lists of the others."""
+    def columns(self) -> "dict[str, Array]":
+        """All of them as arrays, by the names of a hit: numbers of n, place, ts, z (NaN: none), and objects of the others."""
         import numpy as np
 
-        arrays: dict[str, list[Array]] = {name: [] for name in ("n", "place", "ts", "z")}
-        lists: dict[str, list[Any]] = {name: [] for name in ("session", "token", *NAMED)}
+        columns: dict[str, list[Array]] = {name: [] for name in ("session", "n", "place", "ts", "token", "z", *NAMED)}
         for found in self._found:
             piece, rows = found.piece, found.rows
-            for name, parts in arrays.items():
-                parts.append(piece.values(name, rows))
-            lists["session"] += [found.session] * len(rows)
+            columns["session"].append(np.full(len(rows), found.session, dtype=object))
+            for name in ("n", "place", "ts", "z"):
+                columns[name].append(piece.values(name, rows))
             codes = piece.codes[rows]
-            used = np.unique(codes)
+            used = np.flatnonzero(np.bincount(codes, minlength=1))
             table = np.empty(len(piece.dictionary), dtype=object)
             table[used] = piece.dictionary.lines.texts(used.tolist())
-            lists["token"] += table[codes].tolist()
+            columns["token"].append(table[codes])
             for name in NAMED:
-                values = np.array([*piece.names[name], None], dtype=object)
-                lists[name] += values[piece.columns[name][rows]].tolist()
-        return {**{name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in arrays.items()}, **lists}
+                values = np.empty(len(piece.names[name]), dtype=object)
+                values[:] = piece.names[name]
+                columns[name].append(values[piece.columns[name][rows]])
+        return {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in columns.items()}
 
     def around(self, hit: Hit, count: int) -> list[dict[str, Any]]:
         """The decoded lines of the hit's record and of so many log records before and behind it; see Workspace.records."""

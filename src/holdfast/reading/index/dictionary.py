@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from holdfast.reading.index.sorted_lines import Lines, lines_of
-from holdfast.reading.patterns import BLANKS, STAR, Pattern, part_source, plain_beginning, variants
+from holdfast.reading.patterns import BLANK, BLANKS, STAR, Pattern, part_source, plain_beginning, variants
 from holdfast.reading.regex import Expression
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ MAX_DIFFERENT_PARTS = 1 << 16
 MAX_TEXTS_WITH_PARTS = 1 << 18
 """Of more different texts than these, or of parts, none are kept apart: patterns go over the texts themselves."""
 _NEWLINE = b"\n"
+_UNTIDY = Expression(rf"^{BLANK}|{BLANK}\||\|{BLANK}|[^\n]{BLANK}$")
 _BLANK_SIGNS = [sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign != "\n"] + ["\0"]
 
 
@@ -25,11 +26,20 @@ class Dictionary:
     """Distinct texts by id, in the order of their bytes, and for most also the parts between their bars.
 
     parts: the distinct texts of each part; codes: for each part, which of them each text has (the first `counts[id]`
-    count). Without them patterns go over the texts: there are too many different ones.
+    count). Without them patterns go over the texts: there are too many different ones. is_tidy: no text has a blank at an end,
+    or beside a bar, or a newline.
     """
 
-    def __init__(self, lines: Lines, parts: Sequence[Lines] = (), codes: Sequence["Array"] = (), counts: "Array | None" = None):
-        self.lines, self.parts, self.codes, self.counts = lines, parts, codes, counts
+    def __init__(
+        self,
+        lines: Lines,
+        parts: Sequence[Lines] = (),
+        codes: Sequence["Array"] = (),
+        counts: "Array | None" = None,
+        *,
+        is_tidy: bool = False,
+    ) -> None:
+        self.lines, self.parts, self.codes, self.counts, self.is_tidy = lines, parts, codes, counts, is_tidy
         self._known: dict[Pattern, Selection] = {}
 
     def __len__(self) -> int:
@@ -139,27 +149,41 @@ class Dictionary:
         return np.array(sorted({index for span in spans for index in range(span.start, span.stop)}), dtype=np.int64)
 
     def _select_ranges(self, pattern: Pattern) -> Selection:
-        """Without parts: the texts that begin as the pattern does, and those that begin with a blank."""
+        """Without parts: the texts that begin as the pattern does, or, where blanks stand somewhere, with a blank."""
         import numpy as np
 
-        glob = pattern.parts[0]
-        start = plain_beginning(glob[0] or "").strip() if glob[0] is not STAR else ""
+        start = _beginning(pattern, over_bars=self.is_tidy)
         if not start:
             return self.lines.found_by(pattern.expression, slice(0, len(self)))
-        spans = [self.lines.beginning_with(text.encode()) for text in (*_BLANK_SIGNS, start)]
+        starts = [start] if self.is_tidy else [*_BLANK_SIGNS, start]
+        spans = [self.lines.beginning_with(text.encode()) for text in starts]
         found = [self.lines.found_by(pattern.expression, span) for span in spans if span.stop > span.start]
         return np.unique(np.concatenate(found)) if found else np.array([], dtype=np.int64)
+
+
+def _beginning(pattern: Pattern, *, over_bars: bool) -> str:
+    """What every text begins with that a pattern finds, blanks apart."""
+    start = ""
+    for index, glob in enumerate(pattern.parts):
+        text = "" if glob[0] is STAR else glob[0].strip()
+        plain = plain_beginning(text)
+        start += plain
+        if not over_bars or glob != (text,) or plain != text or index + 1 == len(pattern.parts):
+            break
+        start += "|"
+    return start
 
 
 def dictionary_of(texts: Sequence[str]) -> tuple[Dictionary, "Array"]:
     """Different texts as a dictionary, and for each text its id there."""
     lines, ids = lines_of(texts)
+    is_tidy = not lines.odd and next(_UNTIDY.lines_in(lines.data), None) is None
     if not texts or len(texts) > MAX_TEXTS_WITH_PARTS:
-        return Dictionary(lines), ids
-    return _with_parts(lines), ids
+        return Dictionary(lines, is_tidy=is_tidy), ids
+    return _with_parts(lines, is_tidy), ids
 
 
-def _with_parts(lines: Lines) -> Dictionary:
+def _with_parts(lines: Lines, is_tidy: bool) -> Dictionary:
     import numpy as np
 
     split = [text.split("|") for text in lines.texts(range(len(lines)))]
@@ -177,4 +201,4 @@ def _with_parts(lines: Lines) -> Dictionary:
         codes.append(
             ids[np.array(found)].astype(np.uint8 if len(interned) < 256 else np.uint16 if len(interned) <= 65536 else np.uint32)
         )
-    return Dictionary(lines, parts, codes, counts)
+    return Dictionary(lines, parts, codes, counts, is_tidy=is_tidy)

@@ -65,6 +65,7 @@ class _Head(msgspec.Struct, kw_only=True):
     names: dict[str, list[Any]]
     odd: dict[str, dict[int, str]]
     parts: int
+    is_tidy: bool
     superseded: list[_Taken]
     arrays: dict[str, _Place]
     bytes: int
@@ -150,9 +151,9 @@ def read_piece(files: Files, path: Path) -> Piece:
     texts = lines("texts")
     if head.parts:
         parts, codes = zip(*((lines(f"part{index}"), array(f"part{index}.codes")) for index in range(head.parts)), strict=True)
-        dictionary = Dictionary(texts, parts, codes, array("counts"))
+        dictionary = Dictionary(texts, parts, codes, array("counts"), is_tidy=head.is_tidy)
     else:
-        dictionary = Dictionary(texts)
+        dictionary = Dictionary(texts, is_tidy=head.is_tidy)
     return Piece(
         first=head.first,
         last=head.last,
@@ -222,6 +223,7 @@ def _encoded(piece: Piece) -> Iterator[bytes]:
             names={name: list(values) for name, values in piece.names.items()},
             odd=odd,
             parts=len(dictionary.parts),
+            is_tidy=dictionary.is_tidy,
             superseded=[_Taken(record.n, record.ranges) for record in piece.superseded],
             arrays=places,
             bytes=offset,
