@@ -152,26 +152,26 @@ class Dictionary:
         """Without parts: the texts that begin as the pattern does, or, where blanks stand somewhere, with a blank."""
         import numpy as np
 
-        start = _beginning(pattern, over_bars=self.is_tidy)
-        if not start:
+        starts = _beginnings(pattern, over_bars=self.is_tidy)
+        if "" in starts:
             return self.lines.found_by(pattern.expression, slice(0, len(self)))
-        starts = [start] if self.is_tidy else [*_BLANK_SIGNS, start]
+        if not self.is_tidy:
+            starts += _BLANK_SIGNS
         spans = [self.lines.beginning_with(text.encode()) for text in starts]
         found = [self.lines.found_by(pattern.expression, span) for span in spans if span.stop > span.start]
         return np.unique(np.concatenate(found)) if found else np.array([], dtype=np.int64)
 
 
-def _beginning(pattern: Pattern, *, over_bars: bool) -> str:
-    """What every text begins with that a pattern finds, blanks apart."""
+def _beginnings(pattern: Pattern, *, over_bars: bool) -> list[str]:
+    """Texts of which one, blanks apart, is the beginning of whatever a pattern finds."""
     start = ""
     for index, glob in enumerate(pattern.parts):
         text = "" if glob[0] is STAR else glob[0].strip()
-        plain = plain_beginning(text)
-        start += plain
-        if not over_bars or glob != (text,) or plain != text or index + 1 == len(pattern.parts):
+        start += text
+        if not over_bars or glob != (text,) or index + 1 == len(pattern.parts):
             break
         start += "|"
-    return start
+    return variants(start) or [plain_beginning(start)]
 
 
 def dictionary_of(texts: Sequence[str]) -> tuple[Dictionary, "Array"]:
