@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import (
+    BadPattern,
     Corrupted,
     DiskFull,
     Diverged,
@@ -31,8 +32,10 @@ from holdfast.sessions.steps import Outcome
 if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
     from holdfast.reading.follower import Batch, Consumer, Follower, Position
+    from holdfast.reading.hits import Hit, Hits
     from holdfast.reading.loader import Rows
     from holdfast.workflows.conversation import converse
+    from holdfast.reading.texts import TextHit
     from holdfast.workflows.registry import Workflow, find_workflow, list_workflows, workflow
     from holdfast.workflows.stages import Phase, Plan, Stage, Stopped, run_stages
     from holdfast.workspace import Workspace
@@ -44,6 +47,8 @@ _LATER = {
     "KiraEngine": "holdfast.autosave",
     "converse": "holdfast.workflows.conversation",
     "Workspace": "holdfast.workspace",
+    **dict.fromkeys(("Hit", "Hits"), "holdfast.reading.hits"),
+    "TextHit": "holdfast.reading.texts",
     "Rows": "holdfast.reading.loader",
     **dict.fromkeys(("Batch", "Consumer", "Follower", "Position"), "holdfast.reading.follower"),
     **dict.fromkeys(("Phase", "Plan", "Stage", "Stopped", "run_stages"), "holdfast.workflows.stages"),
@@ -51,6 +56,7 @@ _LATER = {
 }
 
 __all__ = [
+    "BadPattern",
     "Batch",
     "Consumer",
     "Corrupted",
@@ -58,6 +64,8 @@ __all__ = [
     "Diverged",
     "Follower",
     "Health",
+    "Hit",
+    "Hits",
     "HoldfastError",
     "Interrupted",
     "InvalidSetting",
@@ -80,6 +88,7 @@ __all__ = [
     "Stage",
     "Stopped",
     "StorageError",
+    "TextHit",
     "UsageError",
     "Watermarks",
     "Workflow",

@@ -2,6 +2,7 @@
 
 HoldfastError
 ├── UsageError                the call cannot be carried out as written; nothing was changed
+│   ├── BadPattern            a pattern to search for that means nothing, with the place
 │   ├── InvalidSetting        an option out of its range
 │   ├── InvalidValue          a value that cannot be recorded or stored, named by the path of its field
 │   ├── NoSession             something was recorded with no session open
@@ -63,6 +64,28 @@ class HoldfastError(Exception):
 
 class UsageError(HoldfastError):
     """The call cannot be carried out as written. Nothing was changed."""
+
+
+class BadPattern(UsageError):
+    """A pattern to search for means nothing. `offset` is the sign where that shows, counted from 0."""
+
+    def __init__(self, pattern: str, offset: int, reason: str) -> None:
+        super().__init__(pattern, offset, reason)
+        self.pattern, self.offset, self.reason = pattern, offset, reason
+
+    def __str__(self) -> str:
+        return f"pattern, sign {self.offset + 1}: {self.reason}. Nothing was searched:\n{self.shown}"
+
+    @property
+    def shown(self) -> str:
+        """The pattern around the place, and under it a caret, in two lines."""
+        start, end = max(0, self.offset - 40), self.offset + 40
+        before, after = self._plain(start, self.offset), self._plain(self.offset, end)
+        left, right = "…" * (start > 0), "…" * (end < len(self.pattern))
+        return f"  {left}{before}{after}{right}\n  {' ' * (len(left) + len(before))}^"
+
+    def _plain(self, start: int, end: int) -> str:
+        return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in self.pattern[start:end])
 
 
 class InvalidSetting(UsageError):

@@ -22,6 +22,7 @@ from holdfast.reading.outline import Outlines
 from holdfast.reading.rows import CheckpointRow
 from holdfast.reading.saved import Saved
 from holdfast.reading.seal import Sealed, seal_log
+from holdfast.reading.search import Searcher, Searching
 from holdfast.reading.shelves import checkpoint_shelf
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
@@ -53,8 +54,8 @@ class Verification(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Workspace(Saved):
-    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved in them: see Saved.
+class Workspace(Saved, Searching):
+    """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved: see Saved and Searching.
 
     Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.
     Reading never writes to a session, and never blocks its writer.
@@ -64,6 +65,7 @@ class Workspace(Saved):
         self.root = workspace_root(root)
         self._files = REAL_FILES
         self._outlines = Outlines()
+        self._searcher = Searcher(self._files, self.root)
 
     def sessions(self) -> list[SessionInfo]:
         """Every session in which something was recorded, newest first."""
@@ -264,6 +266,17 @@ class Workspace(Saved):
         if epoch is not None:
             names = [name for name in names if self.session(name).epoch == epoch]
         return [self._source(self._folder(name)) for name in names]
+
+    def _names(self, session: Names, epoch: int | None) -> list[str]:
+        if session is None:
+            with self._readable():
+                names = [name for name in self._files.names(self.root / "sessions") if not name.startswith(".")]
+        else:
+            names = [self._folder(name).name for name in ([session] if isinstance(session, str) else dict.fromkeys(session))]
+        if epoch is None:
+            return names
+        infos = (describe_session(self._files, self.root, name) for name in names)
+        return [info.name for info in infos if info is not None and info.epoch == epoch]
 
     def _sources_now(self, session: Names) -> list[Source]:
         """Without a look at how each session stands."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from holdfast import HoldfastError, __version__
+from holdfast import BadPattern, HoldfastError, __version__
 from holdfast.cli import output
 from holdfast.cli.checkpoints import checkpoints
 from holdfast.cli.delete import delete
@@ -20,12 +20,13 @@ from holdfast.cli.rename import rename
 from holdfast.cli.resume import resume
 from holdfast.cli.run import run as run_workflow
 from holdfast.cli.seal import seal
+from holdfast.cli.search import search
 from holdfast.cli.sessions import sessions
 from holdfast.cli.show import show
 from holdfast.cli.stats import stats
 from holdfast.cli.verify import verify
 
-_LOOKING: tuple[Callable[..., None], ...] = (sessions, show, checkpoints, stats, digest, verify)
+_LOOKING: tuple[Callable[..., None], ...] = (sessions, show, search, checkpoints, stats, digest, verify)
 _RUNNING: tuple[Callable[..., None], ...] = (run_workflow, kira)
 _CHANGING: tuple[Callable[..., None], ...] = (resume, fork, export_checkpoint, note, rename, seal, delete)
 
@@ -36,6 +37,10 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
+        except BadPattern as error:
+            for line in f"holdfast: {error}".splitlines():  # the place is shown under the pattern
+                output.tell(line)
+            raise typer.Exit(2) from None
         except (HoldfastError, OSError) as error:
             output.tell(f"holdfast: {in_one_line(error)}")
             raise typer.Exit(2) from None

@@ -29,8 +29,26 @@ class Picture:
     style: str = ""
 
 
-Cell = str | tuple[str, str] | Picture
-"""A text, or a text and its style, or a picture."""
+@dataclass(frozen=True, kw_only=True)
+class Marked:
+    """A text of which some stretches stand out."""
+
+    text: str
+    spans: Sequence[tuple[int, int]]
+    style: str
+
+    def pieces(self) -> Iterator[tuple[str, str]]:
+        """The text in pieces, each with its style."""
+        at = 0
+        for start, end in self.spans:
+            yield self.text[at:start], ""
+            yield self.text[start:end], self.style
+            at = end
+        yield self.text[at:], ""
+
+
+Cell = str | tuple[str, str] | Marked | Picture
+"""A text, a text and its style, one with stretches of another style, or a picture."""
 
 STATUS_STYLES = {
     "finished": "green",
@@ -114,7 +132,8 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> No
             missing = " " * (0 if is_rest else width - cell_len(text))
             before, behind = (missing, "") if columns[index].right else ("", missing)
             if text:
-                line, pad = f"{line}{pad}{before}{painted(text, style)}", ""
+                shown = _with_marks(cell, text, painted) if isinstance(cell, Marked) else painted(text, style)
+                line, pad = f"{line}{pad}{before}{shown}", ""
             else:
                 before, behind = "", missing
             pad += behind + " " * GAP
@@ -173,6 +192,8 @@ def _text(cell: Cell, width: int | None = None) -> "Text":
 
     if isinstance(cell, Picture):
         return Text(cell.draw(cell.width if width is None else width), cell.style)
+    if isinstance(cell, Marked):
+        return Text().join(Text(printable(part), style) for part, style in cell.pieces())
     text, style = (cell, "") if isinstance(cell, str) else cell
     return Text(printable(text), style)
 
@@ -181,8 +202,20 @@ def _plain(cell: Cell, width: int | None = None) -> tuple[str, str]:
     """A cell's text and style; a picture drawn as wide as `width`."""
     if isinstance(cell, Picture):
         return cell.draw(cell.width if width is None else width), cell.style
+    if isinstance(cell, Marked):
+        return printable(cell.text), ""
     text, style = (cell, "") if isinstance(cell, str) else cell
     return printable(text), style
+
+
+def _with_marks(cell: Marked, text: str, painted: Callable[[str, str], str]) -> str:
+    """What is left of a cell's text after cutting, with its marks."""
+    end = len(text) if printable(cell.text).startswith(text) else len(text) - 1  # then an ellipsis is last
+    left, shown = end, ""
+    for part, style in cell.pieces():
+        kept = printable(part)[:left]
+        shown, left = shown + painted(kept, style), left - len(kept)
+    return shown + text[end:]
 
 
 def _painter(console: "Console") -> Callable[[str, str], str]:

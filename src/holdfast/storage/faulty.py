@@ -110,6 +110,9 @@ class _WatchedFile:
         window = self._files.run("map", self._path, lambda: self._inner.map(offset, length))
         return self._files.window(self._path, window)
 
+    def view(self) -> memoryview:
+        return self._files.run("map", self._path, self._inner.view)
+
     def lock(self) -> bool:
         return self._files.run("lock", self._path, self._inner.lock)
 

@@ -43,6 +43,9 @@ class File(Protocol):
     def map(self, offset: int, length: int) -> Window:
         """Map a stretch within the file's size; offset is a multiple of `mmap.ALLOCATIONGRANULARITY`."""
 
+    def view(self) -> memoryview:
+        """All bytes as they are now, mapped for reading. It outlives the open file, and the name."""
+
     def lock(self) -> bool:
         """Take the exclusive flock; False where another open file holds it."""
 
@@ -106,6 +109,11 @@ class RealFile:
 
     def map(self, offset: int, length: int) -> Window:
         return RealWindow(self._fd, length, offset=offset)
+
+    def view(self) -> memoryview:
+        if not self.size():
+            return memoryview(b"")
+        return memoryview(mmap.mmap(self._fd, 0, access=mmap.ACCESS_READ))
 
     def lock(self) -> bool:
         try:

@@ -262,6 +262,9 @@ class _TracedFile:
     def map(self, offset: int, length: int) -> Window:
         return _TracedWindow(self._files, self._node, self._path, offset, self._real.map(offset, length))
 
+    def view(self) -> memoryview:
+        return self._real.view()
+
     def lock(self) -> bool:
         return self._real.lock()
 
