@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from holdfast.reading.follower import Batch, Consumer, Follower, Position
     from holdfast.reading.hits import Hit, Hits
     from holdfast.reading.loader import Rows
-    from holdfast.workflows.conversation import converse
     from holdfast.reading.texts import TextHit
+    from holdfast.workflows.conversation import converse
     from holdfast.workflows.registry import Workflow, find_workflow, list_workflows, workflow
     from holdfast.workflows.stages import Phase, Plan, Stage, Stopped, run_stages
     from holdfast.workspace import Workspace

@@ -45,12 +45,15 @@ class Buffer:
         if self._flushing is None:
             return
         n, before, count = self._flushing
+        if log.settle()[0] <= n:  # it was before the write
+            self._flushing = None
+            return
+        done = [entry for entry in self.entries[:count] if isinstance(entry, Record)]
+        total = log.line_bytes - before if len(done) == count else None
+        lines = [*map(encode_record, done)]
+        del self.entries[:count]  # no call between this and the next line, as an interrupt may come with any
         self._flushing = None
-        if log.settle()[0] > n:
-            done = [entry for entry in self.entries[:count] if isinstance(entry, Record)]
-            total = log.line_bytes - before if len(done) == count else None
-            counts.add_lines(done, [*map(encode_record, done)], total, 0)
-            del self.entries[:count]
+        counts.add_lines(done, lines, total, 0)
 
     def flush(self, log: LogWriter, write: Callable[[Callable[[], object]], None], counts: Counts) -> None:
         """Append all of it by `write`, in one batch. After DiskFull it is all still there."""

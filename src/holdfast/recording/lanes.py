@@ -8,7 +8,6 @@ from contextvars import ContextVar
 
 import msgspec
 
-from holdfast.errors import UsageError
 from holdfast.recording.fields import text_value
 
 _AUTOMATIC_NAME = re.compile(r"Thread-\d+( \(.*\))?|ThreadPoolExecutor-\d+_\d+|asyncio_\d+|Dummy-\d+", re.DOTALL)
@@ -27,15 +26,13 @@ current_lane: ContextVar[Lane | None] = ContextVar("holdfast_lane", default=None
 class Lanes:
     """Knows the lane of every thread. The one that made this is the owner, whose records are the program's own lane.
 
-    top: whether the program is outside every loop and step. entered: how many lanes the owner is in. asking: thread → key of
-    the `once` whose function it runs, in which nothing can be recorded.
+    top: whether the program is outside every loop and step. entered: how many lanes the owner is in.
     """
 
     def __init__(self) -> None:
         self.owner = get_ident()
         self.top = True
         self.entered = 0
-        self.asking: dict[int, str] = {}
         self._unnamed = itertools.count()  # of the threads without a name that record in this step, or between two of them
         self._threads = threading.local()  # lane: the count it was drawn from, or this object, and its name
 
@@ -44,24 +41,11 @@ class Lanes:
         self.top, self._unnamed = top, itertools.count()
 
     def place(self) -> tuple[str, bool]:
-        """Lane that this thread records in, "" for the program's own, and whether outside every loop and step.
-
-        Raises UsageError in the function of a `once`.
-        """
-        if self.asking:
-            self.refuse_in_once()
+        """Lane that this thread records in, "" for the program's own, and whether outside every loop and step."""
         lane = current_lane.get()
         if lane is not None:
             return lane.name, lane.top
         return "" if get_ident() == self.owner else self._thread_lane(), self.top
-
-    def refuse_in_once(self) -> None:
-        """Raise UsageError where this thread runs the function of a `once`."""
-        if (key := self.asking.get(get_ident())) is not None:
-            raise UsageError(
-                f"once({key!r}): its function recorded something, and a resumed program does not call it again. That was not "
-                "recorded; do it before or behind the call, or return what is to be recorded"
-            )
 
     def is_owner(self) -> bool:
         """Whether this thread opened the session, and is in no lane."""

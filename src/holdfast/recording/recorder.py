@@ -294,7 +294,7 @@ class Recorder:
     def open_gate(self) -> None:
         """Let the opening thread's tokens take the short way, if nothing stands against it."""
         outlet, lanes = self.outlet, self.lanes
-        is_plain = self.matching.matcher is None and self.bus.is_empty and not (lanes.entered or lanes.asking or self.capturing)
+        is_plain = self.matching.matcher is None and self.bus.is_empty and not lanes.entered and not self.capturing
         is_going = outlet.has_begun and outlet.failure is None and outlet.ended is None and self.before_next is None
         # Straight to the log goes only what needs no sync, and what no thread can come between.
         is_safe = (outlet.buffers or (_HAS_GIL and not self._is_power)) and not self.turn.deferred

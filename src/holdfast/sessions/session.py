@@ -199,7 +199,6 @@ class Run(Face):
             self._checkpoints.take(None, name)
 
     def _need_program_thread(self, what: str) -> None:
-        self._recorder.lanes.refuse_in_once()
         if not self._recorder.lanes.is_owner():
             raise UsageError(
                 f"run.{what} belongs to the thread that opened the session, outside its lanes. Nothing was changed; call it "

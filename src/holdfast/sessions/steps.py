@@ -1,6 +1,5 @@
 """Calls whose results are recorded, and come from the log in a resumed run: `run.step` and `run.once`."""
 
-from _thread import get_ident
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -105,27 +104,22 @@ class Steps:
         key = fields.text_value(key, "once.key")[0]
         if self._recorder.lanes.is_owner():
             self._go_on()
-        lane, top = self._recorder.lanes.place()
-        expected = self._expected(lane, top)
-        if expected is not None and expected[1]["kind"] == "once" and expected[1]["key"] == key:
-            tree = expected[1].get("value")
-        else:
+        recorded = self._recorded_once(key)
+        if recorded is None:
             self._recorder.outlet.raise_stopped()
-            tree = codec.snapshot(self._ask(fn, key), f"once[{key!r}]")
+            tree = codec.snapshot(fn(), f"once[{key!r}]")
+            # What fn recorded itself came before its value, and so it is asked again; the recorded value counts all the same.
+            recorded = self._recorded_once(key) or {"value": tree}
+        tree = recorded.get("value")
         self._recorder.record(Once(key=key, value=tree))
         return codec.decode(tree)
 
-    def _ask(self, fn: Callable[[], Any], key: str) -> Any:
-        """What the function of a `once` returns. What it recorded would stand before its value, and not come again."""
-        asking, me = self._recorder.lanes.asking, get_ident()
-        try:
-            asking[me] = key
-            self._recorder.open_gate()
-            return fn()
-        finally:
-            if me in asking:
-                del asking[me]  # first: an interrupt may come with the call
-            self._recorder.open_gate()
+    def _recorded_once(self, key: str) -> dict[str, Any] | None:
+        """The record of this `once`, where that comes next."""
+        expected = self._expected(*self._recorder.lanes.place())
+        if expected is None or expected[1]["kind"] != "once" or expected[1]["key"] != key:
+            return None
+        return expected[1]
 
     def _record(self, records: list[Any], key: str, outside: str) -> list[str]:
         """The result of a step, and a checkpoint where there is no loop or step around it. Returns the names ("" for none) of
