@@ -274,8 +274,8 @@ MUTANTS = (
         "once-called-again",
         "`once` calls its function again, though the value was recorded.",
         "sessions/steps.py",
-        '            tree = expected[1].get("value")',
-        '            tree = codec.snapshot(fn(), "once")',
+        "        if recorded is None:\n            self._recorder.outlet.raise_stopped()",
+        "        if True:\n            self._recorder.outlet.raise_stopped()",
         "tests/contract/test_resume.py::test_a_once_that_was_recorded_is_returned_without_a_call",
     ),
     Mutant(
@@ -303,12 +303,12 @@ MUTANTS = (
         "tests/contract/test_divergence.py::test_steps_of_a_changed_program_get_their_checkpoints_again[before]",
     ),
     Mutant(
-        "once-records",
-        "The function of a `once` may record something, which stands before its value and is not found there by a resume.",
+        "once-answers-anew",
+        "A `once` whose function records something is asked again by a resume, and gives another answer than the recorded one.",
         "sessions/steps.py",
-        "Lane(lane, top, key)",
-        "Lane(lane, top)",
-        "tests/contract/test_once.py::test_the_function_of_a_once_records_nothing[run-continuous]",
+        'self._recorded_once(key) or {"value": tree}',
+        '{"value": tree}',
+        "tests/contract/test_once.py::test_a_function_that_records_is_asked_again_and_the_recorded_value_counts[kills0]",
     ),
     # Retention ------------------------------------------------------------------------------------------------------
     Mutant(
