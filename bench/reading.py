@@ -150,7 +150,7 @@ def counts(place: Place) -> list[Row]:
         found = measured(
             {
                 "first": lambda options=options: len(Workspace(place.root).tokens(SESSION, **options)),  # type: ignore[misc]
-                "again": lambda options=options: len(known.tokens(SESSION, **options)),  # type: ignore[misc]
+                "again": lambda options=options: len(known.tokens(SESSION, **options)),  # type: ignore[misc]  # bound at once
                 "duckdb": duck(f"SELECT count(*) FROM {place.lines} WHERE kind = 'token'{where}"),
             },
             repeats=3,

@@ -244,7 +244,7 @@ def fetching(root: Path, parquet: Path) -> list[Row]:
         query = f"SELECT n, token, z, phase, tier, ts, source FROM read_parquet('{parquet}') WHERE contains(token, ?)"
         found = measured(
             {
-                "Holdfast": lambda text=text: ours.search(text).columns(),  # type: ignore[misc]
+                "Holdfast": lambda text=text: ours.search(text).columns(),  # type: ignore[misc]  # bound at once
                 "DuckDB": lambda text=text, query=query: duck.execute(query, [text.strip("*")]).fetchnumpy(),  # type: ignore[misc]
             },
             repeats=5,

@@ -352,6 +352,22 @@ MUTANTS = (
         '"n", "info", "crc"',
         "tests/contract/test_platforms.py::test_a_clock_that_goes_backwards_changes_nothing_but_the_times",
     ),
+    Mutant(
+        "flush-settled-in-two-steps",
+        "A flush that was interrupted, and then again while that was put right, is written once more.",
+        "recording/buffer.py",
+        "        if log.settle()[0] <= n:  # it was before the write\n            self._flushing = None\n",
+        "        self._flushing = None\n        if log.settle()[0] <= n:\n",
+        "tests/unit/test_buffer.py::test_a_flush_that_is_interrupted_twice_writes_nothing_twice",
+    ),
+    Mutant(
+        "handler-overtaken",
+        "A token takes the short way past what a signal handler recorded before it.",
+        "recording/recorder.py",
+        "                turn.gate = 0  # so that nothing overtakes it on the short way\n",
+        "",
+        "tests/unit/test_buffer.py::test_nothing_overtakes_what_a_signal_handler_recorded[continuous]",
+    ),
     # Workflows and KIRA ---------------------------------------------------------------------------------------------
     Mutant(
         "change-left-behind",

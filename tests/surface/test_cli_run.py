@@ -171,6 +171,7 @@ def test_a_stage_that_failed_shows_in_the_exit_status(tmp_path: Path, monkeypatc
     done = call("run", "staged:staged", "--root", tmp_path)
     assert done.status == 1
     assert "1 ok, 1 error, 1 skipped" in done.out
+    assert [line.split() for line in done.err.splitlines()[:3]] == [[f"{n}/3", "all", f"s{n}"] for n in (1, 2, 3)]
 
 
 RETURNING = """

@@ -19,7 +19,7 @@ from holdfast.cli.stage_view import StageView
 from holdfast.errors import line_to_type
 
 _STATE = {"coordinate", "phase", "coherence", "crystal", "triad_completions", "triad_unlocked", "k_formed"}  # KIRA's
-FIELDS = (*("workflow", "session", "status", "attempt", "stages", "counts", "records", "checkpoints", "returned", "digest"),)
+FIELDS = "workflow session status attempt stages counts records checkpoints returned digest".split()
 
 
 def run(

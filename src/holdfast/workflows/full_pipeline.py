@@ -29,9 +29,7 @@ def full_pipeline(
     saving, plan = Saving(engine), _plan(engine)
     with session(track={"kira": saving}) as run:
         saving.attach(run)
-        if watch is not None:
-            watch.planned(plan, engine.state.to_dict)
-        run_stages(run, plan, until=until, watch=watch)
+        run_stages(run, plan, until=until, watch=watch, state=engine.state.to_dict)
     return {"state": engine.state.to_dict(), "k_formation": engine.state.k_formation(), **engine.pipeline.totals()}
 
 

@@ -102,12 +102,21 @@ class Stopped(Interrupted):
     """The run stopped behind the stage it was told to stop at; the same line without that goes on."""
 
 
-def run_stages(run: Run, plan: Plan, *, until: str | None = None, watch: Watcher | None = None) -> None:
+def run_stages(
+    run: Run,
+    plan: Plan,
+    *,
+    until: str | None = None,
+    watch: Watcher | None = None,
+    state: Callable[[], Mapping[str, Any]] = dict,
+) -> None:
     """Run each stage as a step of the session: result, transition and checkpoint are one piece, and a stage that an earlier
     attempt recorded is not run again. The checkpoint at the end of a phase has the phase's name, and is kept; at a change
-    of phase everything is flushed. Raises Stopped behind `until`, and UsageError where there is no such stage."""
+    of phase everything is flushed. `state` tells `watch` where what is trained stands. Raises Stopped behind `until`, and
+    UsageError where there is no such stage."""
     watch = watch or Unwatched()
     last = plan.last_of(until) if until is not None else None
+    watch.planned(plan, state)
 
     def perform(phase: Phase, stage: Stage) -> Outcome:
         watch.began(phase, stage)

@@ -92,7 +92,7 @@ class Tool(Generic[M]):
             path, _, reason = str(refusal).partition(": ")
             raise InvalidValue(path, reason) from None
         try:
-            return msgspec.convert(plain, self.empty)  # type: ignore[return-value]
+            return msgspec.convert(plain, self.empty)  # type: ignore[return-value]  # the same type
         except msgspec.ValidationError as error:
             reason, _, place = str(error).partition(" - at `$")
             raise InvalidValue(f"tools.{self.name}{place.rstrip('`')}", reason) from None
