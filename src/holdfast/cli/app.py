@@ -1,6 +1,6 @@
 """The commands put together, and how a call of one ends."""
 
-from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -8,27 +8,13 @@ from typer.core import TyperGroup
 
 from holdfast import BadPattern, HoldfastError, __version__
 from holdfast.cli import output
-from holdfast.cli.checkpoints import checkpoints
-from holdfast.cli.delete import delete
-from holdfast.cli.digest import digest
-from holdfast.cli.export_checkpoint import export_checkpoint
 from holdfast.cli.failures import in_one_line
-from holdfast.cli.fork import fork
-from holdfast.cli.kira import kira
-from holdfast.cli.note import note
-from holdfast.cli.rename import rename
-from holdfast.cli.resume import resume
-from holdfast.cli.run import run as run_workflow
-from holdfast.cli.seal import seal
-from holdfast.cli.search import search
-from holdfast.cli.sessions import sessions
-from holdfast.cli.show import show
-from holdfast.cli.stats import stats
-from holdfast.cli.verify import verify
 
-_LOOKING: tuple[Callable[..., None], ...] = (sessions, show, search, checkpoints, stats, digest, verify)
-_RUNNING: tuple[Callable[..., None], ...] = (run_workflow, kira)
-_CHANGING: tuple[Callable[..., None], ...] = (resume, fork, export_checkpoint, note, rename, seal, delete)
+_RUNNING = ("run", "kira")
+_LOOKING = ("sessions", "show", "search", "checkpoints", "stats", "digest", "verify")
+_CHANGING = ("resume", "fork", "export_checkpoint", "note", "rename", "seal", "delete")
+_ALL = (*_RUNNING, *_LOOKING, *_CHANGING)
+"""Each is a function in the file of its name; help shows them in this order."""
 
 
 class _Commands(TyperGroup):
@@ -46,19 +32,12 @@ class _Commands(TyperGroup):
             raise typer.Exit(2) from None
 
 
-# Help is plain: to draw it with rich would take longer than all the rest of a call.
-app = typer.Typer(cls=_Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-for _command in (*_RUNNING, *_LOOKING, *_CHANGING):
-    app.command()(_command)
-
-
 def _print_version(wanted: bool) -> None:
     if wanted:
         output.say(f"holdfast {__version__}")
         raise typer.Exit
 
 
-@app.callback()
 def holdfast(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
@@ -73,6 +52,8 @@ def holdfast(
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     output.never_fail_on_a_sign()
+    called = arguments[0].replace("-", "_") if arguments else ""
+    app = _app_of((called,) if called in _ALL else _ALL)  # the others need not be imported
     try:
         status = typer.main.get_command(app).main(args=arguments, prog_name="holdfast", standalone_mode=False)
     except typer.TyperException as error:
@@ -81,3 +62,12 @@ def run(arguments: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     return status if isinstance(status, int) else 0
+
+
+def _app_of(names: tuple[str, ...]) -> typer.Typer:
+    # Help is plain: to draw it with rich would take longer than all the rest of a call.
+    app = typer.Typer(cls=_Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.callback()(holdfast)
+    for name in names:
+        app.command()(getattr(import_module(f"holdfast.cli.{name}"), name))
+    return app
