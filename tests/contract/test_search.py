@@ -217,7 +217,6 @@ def test_progress_is_told_while_an_index_is_made(tmp_path: Path) -> None:
 def test_texts_that_all_differ_are_found_without_their_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from holdfast.reading.index import dictionary
 
-    monkeypatch.setattr(dictionary, "MAX_TEXTS_WITH_PARTS", 100)
     monkeypatch.setattr(dictionary, "MAX_DIFFERENT_PARTS", 50)
     with holdfast.session("s", root=tmp_path, save_mode="batch") as run:
         for index in range(3000):

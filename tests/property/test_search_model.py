@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from holdfast.reading.index import session as indexing
+from holdfast.reading.index import sorted_lines
 from holdfast.reading.index.dictionary import Dictionary, dictionary_of
 from holdfast.reading.patterns import compile_pattern
 from holdfast.reading.seal import seal_log
@@ -31,7 +33,9 @@ from tests.helpers.search_oracle import finds
 FILES = QuickFiles()
 MORE = 20 if os.environ.get("HOLDFAST_FULL") else 1
 SIGNS = ["Φ", "×", "-", "−", "%", "÷", "|", "|", "_", "a", "b", " ", "\n", "\0", "é", "*", "\\", "\N{NO-BREAK SPACE}"]
+TIDY_SIGNS = ["Φ", "×", "-", "%", "|", "|", "|", "_", "_", "a", "a", "b", "é"]
 tokens = st.lists(st.sampled_from(SIGNS), max_size=7).map("".join)
+tidy_tokens = st.lists(st.sampled_from(TIDY_SIGNS), max_size=7).map("".join)
 pieces = st.sampled_from(["Φ", "×", "-", "%", "÷", "a", "b", "_", "é", " ", "\n", "*", "*", "|", "|", r"\|", r"\*", r"\\"])
 globs = st.lists(pieces, min_size=1, max_size=6).map("".join)
 regexes = st.sampled_from(
@@ -54,7 +58,7 @@ def regex_finds(pattern: str, text: str) -> bool:
 
 
 @settings(max_examples=300 * MORE, deadline=None)
-@given(st.sets(tokens, max_size=30), globs.filter(is_good))
+@given(st.sets(tokens, max_size=30) | st.sets(tidy_tokens, max_size=30), globs.filter(is_good))
 def test_a_pattern_finds_in_a_dictionary_what_it_means(texts: set[str], pattern: str) -> None:
     dictionary, ids = dictionary_of(sorted(texts))
     assert dictionary.lines.texts(ids.tolist()) == sorted(texts)
@@ -63,7 +67,21 @@ def test_a_pattern_finds_in_a_dictionary_what_it_means(texts: set[str], pattern:
     for is_tidy in {False, dictionary.is_tidy}:
         without_parts = Dictionary(dictionary.lines, is_tidy=is_tidy)
         assert ids_of(without_parts, pattern) == ids_of(dictionary, pattern)
+        for kept in range(1, len(dictionary.parts)):
+            parts, codes = dictionary.parts[:kept], dictionary.codes[:kept]
+            some_parts = Dictionary(dictionary.lines, parts, codes, dictionary.counts, is_tidy=is_tidy)
+            assert ids_of(some_parts, pattern) == ids_of(dictionary, pattern)
     assert sorted(text for text in texts if compile_pattern(pattern).matches(text)) == wanted
+
+
+@settings(max_examples=150 * MORE, deadline=None)
+@given(st.sets(tokens, max_size=30), st.text(alphabet="ab_é|", min_size=1, max_size=11), st.integers(1, 9))
+def test_a_text_that_is_found_often_is_found_as_one_that_is_not(texts: set[str], sought: str, block_bytes: int) -> None:
+    texts |= {sought, f"a{sought}", f"{sought}{sought}b"}
+    lines = dictionary_of(sorted(texts))[0].lines
+    with patch.multiple(sorted_lines, _FEW=1, _BLOCK_BYTES=block_bytes):
+        found = lines.holding(sought.encode()).tolist()
+    assert found == [index for index in range(len(lines)) if sought in lines.text(index)]
 
 
 @settings(max_examples=150 * MORE, deadline=None)

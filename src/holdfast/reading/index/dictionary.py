@@ -15,19 +15,19 @@ Selection: TypeAlias = "slice | Array"
 
 MAX_PARTS = 8
 MAX_DIFFERENT_PARTS = 1 << 16
-MAX_TEXTS_WITH_PARTS = 1 << 18
-"""Of more different texts than these, or of parts, none are kept apart: patterns go over the texts themselves."""
+"""Where more different ones stand between two bars, these and those behind are not kept apart."""
+_BLOCK_TEXTS = 1 << 12
 _NEWLINE = b"\n"
 _UNTIDY = Expression(rf"^{BLANK}|{BLANK}\||\|{BLANK}|[^\n]{BLANK}$")
 _BLANK_SIGNS = [sign for sign in map(chr, range(0x3001)) if sign.isspace() and sign != "\n"] + ["\0"]
 
 
 class Dictionary:
-    """Distinct texts by id, in the order of their bytes, and for most also the parts between their bars.
+    """Distinct texts by id, in the order of their bytes, and their first parts between bars.
 
-    parts: the distinct texts of each part; codes: for each part, which of them each text has (the first `counts[id]`
-    count). Without them patterns go over the texts: there are too many different ones. is_tidy: no text has a blank at an end,
-    or beside a bar, or a newline.
+    parts: the distinct texts of each part that has not too many; codes: for each of these, which of them each text has (the
+    first `counts[id]` count). Without them patterns go over the texts. is_tidy: no text has a blank at an end, or beside a bar,
+    or a newline.
     """
 
     def __init__(
@@ -76,9 +76,16 @@ class Dictionary:
             return self.lines.found_by(pattern.expression, everything)
         if (glob := pattern.plain) is not None:
             return self._select_glob(pattern, glob)
-        if self.counts is not None and not pattern.has_escaped_bar and len(pattern.parts) <= len(self.parts):
+        if self.counts is not None and self._can_go_by_parts(pattern):
             return self._select_parts(pattern, self.counts)
         return self._select_ranges(pattern)
+
+    def _can_go_by_parts(self, pattern: Pattern) -> bool:
+        """Whether the parts that are kept tell what a pattern finds, and behind them at most one plain part is asked for."""
+        asked = [index for index, glob in enumerate(pattern.parts) if glob != (STAR,) and index >= len(self.parts)]
+        if pattern.has_escaped_bar or (not pattern.has_bars and asked):
+            return False
+        return not asked or (asked == [len(self.parts)] and self.is_tidy and pattern.part_texts(asked[0]) is not None)
 
     def _select_glob(self, pattern: Pattern, glob: tuple[str | None, ...]) -> Selection:
         texts = [text for text in glob if text is not STAR]
@@ -100,18 +107,20 @@ class Dictionary:
         if length == 1:
             kept = self._having(pattern, 0, slice(0, len(self))) & (counts > 1)
             return np.union1d(np.flatnonzero(kept), self._equal(pattern))
+        known = min(length, len(self.parts))
         lead = self._leading_texts(pattern)
         where = self.lines.beginning_with("".join(f"{text}|" for text in lead).encode()) if lead else slice(0, len(self))
         kept = counts[where] == length if pattern.is_whole else counts[where] >= length
-        for index in range(len(lead), length):
+        for index in range(len(lead), known):
             if pattern.parts[index] != (STAR,):
                 kept &= self._having(pattern, index, where)
-        return np.flatnonzero(kept) + where.start
+        found = np.flatnonzero(kept) + where.start
+        return self._with_text(pattern, found) if known < length and pattern.parts[known] != (STAR,) else found
 
     def _leading_texts(self, pattern: Pattern) -> list[str]:
         """The first parts that stand for one text each, which is then just so at the beginning of what is sought."""
         lead: list[str] = []
-        for index in range(len(pattern.parts) - 1):
+        for index in range(min(len(pattern.parts) - 1, len(self.parts))):
             texts = pattern.part_texts(index)
             if texts is None or len(texts) > 1 or self.parts[index].odd or self.parts[index].has_blanks:
                 break
@@ -136,6 +145,31 @@ class Dictionary:
             for odd, text in lines.odd.items():
                 wanted[odd] = expression.is_in(text)
         return wanted[self.codes[index][where]]
+
+    def _with_text(self, pattern: Pattern, ids: "Array") -> "Array":
+        """Those of tidy texts whose first part that is not kept is as asked for: a plain text, or a family."""
+        import numpy as np
+
+        index, signs = len(self.parts), self.lines.signs
+        texts = [text.encode() for text in pattern.part_texts(index) or ()]
+        is_end = np.zeros(256, dtype=bool)
+        is_end[list(b"|\n_" if pattern.is_family(index) else b"|\n")] = True
+        sizes = [np.diff(part.starts).astype(np.int64) for part in self.parts]  # with the bar behind each
+        found: list[Array] = []
+        for low in range(0, len(ids), _BLOCK_TEXTS):
+            block = ids[low : low + _BLOCK_TEXTS]
+            begins = self.lines.starts[block].astype(np.int64)
+            for size, codes in zip(sizes, self.codes, strict=True):
+                begins += size[codes[block]]
+            lines_end = self.lines.starts[block + 1]
+            for text in texts:
+                left = np.flatnonzero(begins + len(text) < lines_end)
+                for offset, sign in enumerate(text):
+                    left = left[signs[begins[left] + offset] == sign]
+                found.append(block[left[is_end[signs[begins[left] + len(text)]]]])
+        if len(texts) > 1:
+            return np.unique(np.concatenate(found)) if found else ids[:0]
+        return np.concatenate(found) if found else ids[:0]
 
     def _equal(self, pattern: Pattern) -> "Array":
         """The texts that are just a pattern without bars and stars."""
@@ -178,27 +212,34 @@ def dictionary_of(texts: Sequence[str]) -> tuple[Dictionary, "Array"]:
     """Different texts as a dictionary, and for each text its id there."""
     lines, ids = lines_of(texts)
     is_tidy = not lines.odd and next(_UNTIDY.lines_in(lines.data), None) is None
-    if not texts or len(texts) > MAX_TEXTS_WITH_PARTS:
-        return Dictionary(lines, is_tidy=is_tidy), ids
     return _with_parts(lines, is_tidy), ids
 
 
 def _with_parts(lines: Lines, is_tidy: bool) -> Dictionary:
     import numpy as np
 
-    split = [text.split("|") for text in lines.texts(range(len(lines)))]
-    lengths = np.fromiter(map(len, split), dtype=np.int64, count=len(split))
-    counts = np.minimum(lengths, 255).astype(np.uint8)
+    counts: list[Array] = []
+    interned: list[dict[str, int]] = [{} for _ in range(MAX_PARTS)]
+    codes: list[list[Array]] = [[] for _ in range(MAX_PARTS)]
+    most = MAX_PARTS  # so many parts are kept
+    for low in range(0, len(lines), _BLOCK_TEXTS):
+        split = [text.split("|") for text in lines.stretch(low, low + _BLOCK_TEXTS)]
+        lengths = np.fromiter(map(len, split), dtype=np.int64, count=len(split))
+        counts.append(np.minimum(lengths, 255).astype(np.uint8))
+        for index in range(most):
+            known = interned[index]
+            found = [known.setdefault(part[index] if len(part) > index else "", len(known)) for part in split]
+            if len(known) > MAX_DIFFERENT_PARTS:
+                most = index  # those behind can still be asked for by the expression
+                break
+            codes[index].append(np.array(found, dtype=np.uint32))
+    longest = max((int(block.max()) for block in counts), default=0)
     parts: list[Lines] = []
-    codes: list[Array] = []
-    for index in range(min(MAX_PARTS, int(lengths.max()))):
-        interned: dict[str, int] = {}
-        found = [interned.setdefault(part[index] if len(part) > index else "", len(interned)) for part in split]
-        if len(interned) > MAX_DIFFERENT_PARTS:
-            break  # the parts behind can still be asked for by the expression
-        different, ids = lines_of(list(interned))
-        parts.append(different)
-        codes.append(
-            ids[np.array(found)].astype(np.uint8 if len(interned) < 256 else np.uint16 if len(interned) <= 65536 else np.uint32)
-        )
-    return Dictionary(lines, parts, codes, counts, is_tidy=is_tidy)
+    kept: list[Array] = []
+    for different, numbers in zip(interned[: min(most, longest)], codes, strict=False):
+        part, ids = lines_of(list(different))
+        parts.append(part)
+        kept.append(ids[np.concatenate(numbers)].astype(np.uint8 if len(different) <= 256 else np.uint32))
+    return (
+        Dictionary(lines, parts, kept, np.concatenate(counts), is_tidy=is_tidy) if parts else Dictionary(lines, is_tidy=is_tidy)
+    )

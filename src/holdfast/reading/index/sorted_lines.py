@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _FEW = 64  # up to here matches are looked for one by one
 _NEWLINE = b"\n"
+_BLOCK_BYTES = 1 << 17
+_TOLD_BY = 8  # signs that are looked at everywhere; the others where these stand
 
 
 class Lines:
@@ -33,6 +35,13 @@ class Lines:
         return bytes(self._data)
 
     @cached_property
+    def signs(self) -> "Array":
+        """All of it as numbers, where it lies."""
+        import numpy as np
+
+        return np.frombuffer(self._data, np.uint8)
+
+    @cached_property
     def has_blanks(self) -> bool:
         """Whether a text begins or ends with a blank."""
         ends = Expression(f"^{BLANK}|{BLANK}$")
@@ -49,6 +58,15 @@ class Lines:
     def texts(self, indices: Sequence[int]) -> list[str]:
         """The same for many."""
         return [self.text(index) for index in indices]
+
+    def stretch(self, low: int, high: int) -> list[str]:
+        """The texts from one line up to another, or to the end."""
+        high = min(high, len(self))
+        found = bytes(self._data[int(self.starts[low]) : int(self.starts[high])]).decode().split("\n")[:-1]
+        for index in self.odd:
+            if low <= index < high:
+                found[index - low] = self.odd[index]
+        return found
 
     def beginning_with(self, start: bytes) -> slice:
         """The lines that begin so."""
@@ -71,10 +89,7 @@ class Lines:
         while len(found) < _FEW and (at := data.find(text, at + 1)) >= 0:
             found.append(at)
             at = data.find(_NEWLINE, at) - 1 if len(text) > 0 else at
-        if at >= 0:  # many: what stands between them tells where they are, without a step for each
-            lengths = np.fromiter(map(len, data.split(text)), dtype=np.int64)[:-1]
-            return self._of_offsets(np.cumsum(lengths + len(text)) - len(text))
-        return self._of_offsets(np.array(found, dtype=np.int64))
+        return self._of_offsets(np.array(found, dtype=np.int64) if at < 0 else _occurrences(self.signs, text))
 
     def found_by(self, expression: Expression, where: slice) -> "Array":
         """The lines of a stretch in which an expression is found; those in `odd` not rightly."""
@@ -98,7 +113,7 @@ class Lines:
     def _of_offsets(self, offsets: "Array") -> "Array":
         import numpy as np
 
-        found = np.searchsorted(self.starts, offsets, side="right").astype(np.int64) - 1
+        found = np.searchsorted(self.starts, offsets.astype(self.starts.dtype), side="right").astype(np.int64) - 1
         if len(found) > 1:
             found = found[np.concatenate(([True], found[1:] != found[:-1]))]
         return found
@@ -114,6 +129,24 @@ class Lines:
         return low
 
 
+def _occurrences(signs: "Array", text: bytes) -> "Array":
+    """Where a text begins, in blocks that stay in the processor's cache: for one that is found often."""
+    import numpy as np
+
+    found: list[Array] = []
+    for low in range(0, len(signs) - len(text) + 1, _BLOCK_BYTES):
+        block = signs[low : low + _BLOCK_BYTES + len(text) - 1]
+        count = len(block) - len(text) + 1
+        marks = block[:count] == text[0]
+        for offset in range(1, min(len(text), _TOLD_BY)):
+            marks &= block[offset : offset + count] == text[offset]
+        here = np.flatnonzero(marks)
+        for offset in range(_TOLD_BY, len(text)):
+            here = here[block[here + offset] == text[offset]]
+        found.append(here + low)
+    return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
+
+
 def lines_of(texts: Sequence[str]) -> tuple[Lines, "Array"]:
     """Texts as sorted lines, and for each text its id there."""
     import numpy as np
@@ -121,10 +154,10 @@ def lines_of(texts: Sequence[str]) -> tuple[Lines, "Array"]:
     has_odd = "\n" in "".join(texts)
     shown = [text.replace("\n", "\0") if "\n" in text else text for text in texts] if has_odd else texts
     encoded = [text.encode("utf-8", "backslashreplace") for text in shown]
-    order = np.array(sorted(range(len(encoded)), key=encoded.__getitem__), dtype=np.int64)
+    order = sorted(range(len(encoded)), key=encoded.__getitem__)
     ids = np.empty(len(encoded), dtype=np.int64)
     ids[order] = np.arange(len(encoded))
-    ordered = sorted(encoded)
+    ordered = [encoded[index] for index in order]
     lengths = np.fromiter(map(len, ordered), dtype=np.int64, count=len(ordered))
     starts = np.concatenate(([0], np.cumsum(lengths + 1)))
     if starts[-1] < 1 << 32:
