@@ -271,22 +271,29 @@ class Hits:
         """All of them as arrays, by the names of a hit: numbers of n, place, ts, z (NaN: none), and objects of the others."""
         import numpy as np
 
-        columns: dict[str, list[Array]] = {name: [] for name in ("session", "n", "place", "ts", "token", "z", *NAMED)}
+        count = len(self)
+        numbers = {"n": np.int64, "place": np.uint32, "ts": np.int64, "z": np.float64}
+        columns = {
+            name: np.empty(count, numbers.get(name, object)) for name in ("session", "n", "place", "ts", "token", "z", *NAMED)
+        }
+        start = 0
         for found in self._found:
             piece, rows = found.piece, found.rows
-            columns["session"].append(np.full(len(rows), found.session, dtype=object))
-            for name in ("n", "place", "ts", "z"):
-                columns[name].append(piece.values(name, rows))
+            here = slice(start, start + len(rows))
+            start = here.stop
+            columns["session"][here] = found.session
+            for name in numbers:
+                columns[name][here] = piece.values(name, rows)
             codes = piece.codes[rows]
             used = np.flatnonzero(np.bincount(codes, minlength=1))
-            table = np.empty(len(piece.dictionary), dtype=object)
-            table[used] = piece.dictionary.lines.texts(used.tolist())
-            columns["token"].append(table[codes])
+            texts = np.empty(len(piece.dictionary), dtype=object)
+            texts[used] = piece.dictionary.lines.texts(used.tolist())
+            np.take(texts, codes, out=columns["token"][here], mode="clip")
             for name in NAMED:
                 values = np.empty(len(piece.names[name]), dtype=object)
                 values[:] = piece.names[name]
-                columns[name].append(values[piece.columns[name][rows]])
-        return {name: np.concatenate(parts) if parts else np.zeros(0) for name, parts in columns.items()}
+                np.take(values, piece.columns[name][rows], out=columns[name][here], mode="clip")
+        return columns
 
     def around(self, hit: Hit, count: int) -> list[dict[str, Any]]:
         """The decoded lines of the hit's record and of so many log records before and behind it; see Workspace.records."""
