@@ -216,7 +216,7 @@ def counting(root: Path, parquet: Path, database: Path) -> list[Row]:
             others.pop("ripgrep", None)
         found = measured({"Holdfast": lambda pattern=pattern, options=options: ours.count(pattern, **options), **others})  # type: ignore[misc]
         milliseconds, count = found["Holdfast"]
-        again = {"warm": lambda pattern=pattern, options=options: ours.count(pattern, **options)}  # type: ignore[misc]
+        again: dict[str, Callable[[], int]] = {"warm": lambda pattern=pattern, options=options: ours.count(pattern, **options)}  # type: ignore[misc]
         warm = measured(again, repeats=100)["warm"][0]
         rows.append(row("count", f"{what}: Holdfast, warm", warm, "ms", at_most=at_most, note=f"`{pattern}`: {count:,} tokens"))
         rows.append(row("count", f"{what}: Holdfast, in turn with the others", milliseconds, "ms"))
