@@ -107,6 +107,7 @@ def test_search_is_a_scan_after_a_kill_in_any_operation(root: Path, tmp_path: Pa
         files = attempt(nth)
         assert in_child(lambda files=files: search(files, root)).status == -9  # type: ignore[misc]
         assert_whole(root)
+    print(f"{len(range(1, healthy.seen + 1, EVERY))} kills while indexing, {when} {operation}")
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EROFS, errno.EACCES])

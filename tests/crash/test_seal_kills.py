@@ -1,6 +1,6 @@
 """Sealing is killed at the operations on files that it makes: the log is whole each time, and the next call goes on.
 
-SEAL_KILLS=all kills at every one of them, before, halfway and after.
+HOLDFAST_FULL=1 kills at every one of them, before, halfway and after.
 """
 
 import os
@@ -26,7 +26,7 @@ from tests.helpers.quick import QuickFiles
 
 When = Literal["before", "after", "half"]
 MOST_BYTES = 2000  # of lines in a sealed file: two segments
-EVERY = bool(os.environ.get("SEAL_KILLS"))
+EVERY = bool(os.environ.get("HOLDFAST_FULL"))
 """Whether to kill at all points, one after the other: minutes."""
 STRIDE = 29
 
@@ -103,7 +103,8 @@ def test_a_kill_at_any_operation_of_sealing_loses_nothing(tmp_path: Path) -> Non
         "names",
     }
     names: Counter[str] = Counter()
-    for operation, nth, when in every if EVERY else every[::STRIDE]:
+    chosen = every if EVERY else every[::STRIDE]
+    for operation, nth, when in chosen:
         killed = tmp_path / f"{operation}-{nth}-{when}"
         shutil.copytree(session.parent, killed)
         files = KillingFiles(QuickFiles(), operation=operation, nth=nth, when=when, role="/log/main")
@@ -115,6 +116,8 @@ def test_a_kill_at_any_operation_of_sealing_loses_nothing(tmp_path: Path) -> Non
         assert {Path(name).suffix for name in names_in(killed / "made")} == {".parquet"}
         shutil.rmtree(killed)
     assert {".jsonl", ".parquet", ".tmp"} <= set(names)  # kills came early, late, and between
+    places = Counter(operation for operation, _, _ in chosen)
+    print(f"{places.total()} kills while sealing: " + ", ".join(f"{name} {count}" for name, count in sorted(places.items())))
 
 
 @pytest.mark.parametrize("awaited", ["lines", "columns", "parquet"])
