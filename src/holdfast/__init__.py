@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from holdfast.errors import (
     BadPattern,
+    BadQuery,
     Corrupted,
     DiskFull,
     Diverged,
@@ -13,6 +14,7 @@ from holdfast.errors import (
     InvalidValue,
     NewerFormat,
     NoSession,
+    QueryStopped,
     ReadFailed,
     SessionBusy,
     SessionClosed,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from holdfast.reading.follower import Batch, Consumer, Follower, Position
     from holdfast.reading.hits import Hit, Hits
     from holdfast.reading.loader import Rows
+    from holdfast.reading.sql import Answer
     from holdfast.reading.texts import TextHit
     from holdfast.workflows.conversation import converse
     from holdfast.workflows.registry import Workflow, find_workflow, list_workflows, workflow
@@ -50,13 +53,16 @@ _LATER = {
     **dict.fromkeys(("Hit", "Hits"), "holdfast.reading.hits"),
     "TextHit": "holdfast.reading.texts",
     "Rows": "holdfast.reading.loader",
+    "Answer": "holdfast.reading.sql",
     **dict.fromkeys(("Batch", "Consumer", "Follower", "Position"), "holdfast.reading.follower"),
     **dict.fromkeys(("Phase", "Plan", "Stage", "Stopped", "run_stages"), "holdfast.workflows.stages"),
     **dict.fromkeys(("Workflow", "find_workflow", "list_workflows", "workflow"), "holdfast.workflows.registry"),
 }
 
 __all__ = [
+    "Answer",
     "BadPattern",
+    "BadQuery",
     "Batch",
     "Consumer",
     "Corrupted",
@@ -78,6 +84,7 @@ __all__ = [
     "Phase",
     "Plan",
     "Position",
+    "QueryStopped",
     "ReadFailed",
     "Rows",
     "Run",

@@ -3,6 +3,8 @@
 HoldfastError
 ├── UsageError                the call cannot be carried out as written; nothing was changed
 │   ├── BadPattern            a pattern to search for that means nothing, with the place
+│   ├── BadQuery              a question in SQL that cannot be asked
+│   ├── QueryStopped          … that took too long, or too much memory
 │   ├── InvalidSetting        an option out of its range
 │   ├── InvalidValue          a value that cannot be recorded or stored, named by the path of its field
 │   ├── NoSession             something was recorded with no session open
@@ -86,6 +88,28 @@ class BadPattern(UsageError):
 
     def _plain(self, start: int, end: int) -> str:
         return "".join(sign if sign.isprintable() else "\N{REPLACEMENT CHARACTER}" for sign in self.pattern[start:end])
+
+
+class BadQuery(UsageError):
+    """A question in SQL cannot be asked. Nothing was changed."""
+
+    def __init__(self, query: str, reason: str) -> None:
+        super().__init__(query, reason)
+        self.query, self.reason = query, reason
+
+    def __str__(self) -> str:
+        return self.reason
+
+
+class QueryStopped(UsageError):
+    """A question in SQL reached its limit of time or memory. Nothing was changed."""
+
+    def __init__(self, query: str, reason: str) -> None:
+        super().__init__(query, reason)
+        self.query, self.reason = query, reason
+
+    def __str__(self) -> str:
+        return f"the question was stopped: {self.reason}. Ask for less, or raise the limit"
 
 
 class InvalidSetting(UsageError):

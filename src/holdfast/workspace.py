@@ -24,6 +24,7 @@ from holdfast.reading.saved import Saved
 from holdfast.reading.seal import Sealed, seal_log
 from holdfast.reading.search import Searcher, Searching
 from holdfast.reading.shelves import checkpoint_shelf
+from holdfast.reading.sql import Asker, Asking
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
 from holdfast.reading.view import all_records, canonical_records
@@ -54,7 +55,7 @@ class Verification(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Workspace(Saved, Searching):
+class Workspace(Saved, Searching, Asking):
     """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved: see Saved and Searching.
 
     Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.
@@ -66,6 +67,7 @@ class Workspace(Saved, Searching):
         self._files = REAL_FILES
         self._outlines = Outlines()
         self._searcher = Searcher(self._files, self.root)
+        self._asker = Asker()
 
     def sessions(self) -> list[SessionInfo]:
         """Every session in which something was recorded, newest first."""
@@ -260,8 +262,7 @@ class Workspace(Saved, Searching):
 
     def _sources(self, session: Names, epoch: int | None) -> list[Source]:
         if session is None:
-            known = [entry.name for entry in reversed(self.sessions()) if epoch is None or entry.epoch == epoch]
-            return [self._source(SessionFolder(self._files, self.root, name)) for name in known]
+            return [self._source(SessionFolder(self._files, self.root, info.name)) for info in self._described(None, epoch)]
         names = [session] if isinstance(session, str) else [*dict.fromkeys(session)]
         if epoch is not None:
             names = [name for name in names if self.session(name).epoch == epoch]
@@ -277,6 +278,13 @@ class Workspace(Saved, Searching):
             return names
         infos = (describe_session(self._files, self.root, name) for name in names)
         return [info.name for info in infos if info is not None and info.epoch == epoch]
+
+    def _described(self, session: Names, epoch: int | None) -> list[SessionInfo]:
+        if session is None:
+            known = self.sessions()[::-1]
+        else:
+            known = [self.session(name) for name in ([session] if isinstance(session, str) else dict.fromkeys(session))]
+        return [info for info in known if epoch is None or info.epoch == epoch]
 
     def _sources_now(self, session: Names) -> list[Source]:
         """Without a look at how each session stands."""

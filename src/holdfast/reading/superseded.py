@@ -38,6 +38,15 @@ class SupersededSpans:
         """Whether any of the records first to last may have been superseded."""
         return any(_touches(spans, first, last) for spans in self._spans.values())
 
+    def between(self, first: int, last: int) -> list[tuple[str, bool, int, int]]:
+        """The ranges that touch the records first to last: lane ("" for the default one), level, first and last number."""
+        return [
+            (lane, top, begin, end)
+            for (lane, top), spans in self._spans.items()
+            for begin, end in spans
+            if begin <= last and end >= first
+        ]
+
 
 def superseded_spans(reader: LogReader, first: int = 1) -> SupersededSpans:
     """What the `superseded` records from number `first` on take back; reads at the pace of memory, and decodes only those.

@@ -49,7 +49,7 @@ def to_numpy(rows: Sequence[Row], row_type: type[Row]) -> "dict[str, NDArray[Any
 
 def to_arrow(rows: Sequence[Row], row_type: type[Row]) -> Any:
     """A pyarrow.Table. Types depend on the kind of row; where any value may stand, on those that do."""
-    arrow = _library("pyarrow", "to_arrow")
+    arrow = library("pyarrow", "to_arrow")
     types = {int: arrow.int64(), float: arrow.float64(), bool: arrow.bool_(), str: arrow.string()}
     arrays = {
         name: arrow.array(values, type=types[kind])
@@ -60,13 +60,13 @@ def to_arrow(rows: Sequence[Row], row_type: type[Row]) -> Any:
 
 def to_pandas(rows: Sequence[Row], row_type: type[Row]) -> Any:
     """A pandas.DataFrame; the columns are those of to_numpy."""
-    pandas = _library("pandas", "to_pandas")
+    pandas = library("pandas", "to_pandas")
     return pandas.DataFrame(to_numpy(rows, row_type))
 
 
 def to_polars(rows: Sequence[Row], row_type: type[Row]) -> Any:
     """A polars.DataFrame; the columns are those of to_arrow."""
-    polars = _library("polars", "to_polars")
+    polars = library("polars", "to_polars")
     types = {int: polars.Int64, float: polars.Float64, bool: polars.Boolean, str: polars.String}
     series = [
         polars.Series(name, values, dtype=types[kind])
@@ -75,7 +75,8 @@ def to_polars(rows: Sequence[Row], row_type: type[Row]) -> Any:
     return polars.DataFrame(series)
 
 
-def _library(name: str, method: str) -> Any:
+def library(name: str, method: str) -> Any:
+    """A library that is not ours, imported. Raises UsageError."""
     try:
         return import_module(name)
     except ImportError as error:

@@ -198,10 +198,10 @@ def token_line(
     """
 
     def text(value: str) -> str:
-        return f"to_json({value})" if seal.has_escapes else f"'\"' || {value} || '\"'"
+        return _text_sql(value, seal)
 
     def written(value: str, kind: MetaType) -> str:
-        return text(value) if kind == "text" else float_text(value) if kind == "float" else f"{value}::VARCHAR"
+        return _value_sql(value, kind, seal)
 
     def field(name: str) -> str:
         if name == "token":
@@ -220,15 +220,34 @@ def token_line(
         literal(',"back":') + f" || {column('back')}",
         *(f"{literal(',' + json_text(name) + ':')} || {field(name)}" for name in seal.fields),
     ]
-    typed = "NULL"
-    if seal.meta:
-        pairs = [
-            f"{literal(('{' if not index else ',') + json_text(key) + ':')} || {written(meta(key), kind)}"
-            for index, (key, kind) in enumerate(seal.meta)
-        ]
-        typed = f"',\"meta\":' || {pairs[0]} || concat({', '.join([*pairs[1:], literal('}')])})"
+    typed = f"',\"meta\":' || {_typed_meta(seal, meta)}" if seal.meta else "NULL"
     parts.append(typed if meta_text is None else f"coalesce(',\"meta\":' || {meta_text}, {typed})")
     return f"concat({', '.join(parts)}, '}}')"
+
+
+def meta_text(seal: Seal) -> str:
+    """SQL for a token's `meta` as JSON, as its line has it; NULL where it has none."""
+    typed = _typed_meta(seal, lambda key: quoted(meta_column(key))) if seal.meta else "NULL"
+    return f'coalesce("meta", {typed})'
+
+
+def _typed_meta(seal: Seal, meta: Callable[[str], str]) -> str:
+    """The keys that have columns as a JSON object; NULL where the first of them is missing."""
+    pairs = [
+        f"{literal(('{' if not index else ',') + json_text(key) + ':')} || {_value_sql(meta(key), kind, seal)}"
+        for index, (key, kind) in enumerate(seal.meta)
+    ]
+    return f"{pairs[0]} || concat({', '.join([*pairs[1:], literal('}')])})"
+
+
+def _text_sql(value: str, seal: Seal) -> str:
+    return f"to_json({value})" if seal.has_escapes else f"'\"' || {value} || '\"'"
+
+
+def _value_sql(value: str, kind: MetaType, seal: Seal) -> str:
+    if kind == "text":
+        return _text_sql(value, seal)
+    return float_text(value) if kind == "float" else f"{value}::VARCHAR"
 
 
 def float_text(value: str) -> str:

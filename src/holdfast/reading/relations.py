@@ -1,0 +1,274 @@
+"""What was saved as relations of DuckDB: columns of sealed files where they lie, all else taken in as it comes.
+
+A session's records are read once: what an earlier question took in of a log stays, and only what came since is added.
+"""
+
+import tempfile
+import threading
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count, groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from holdfast.errors import Corrupted, ReadFailed
+from holdfast.reading.blocks import Block, line_blocks
+from holdfast.reading.loader import Source
+from holdfast.reading.sql_tables import TABLES, Table
+from holdfast.reading.superseded import SupersededSpans
+from holdfast.reading.taking import Taking, dead_sql
+from holdfast.storage.reader import LogReader
+from holdfast.storage.sealed import connection, literal, meta_text, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+Progress = Callable[[str, int, int], object]
+"""Is told of a session that is being taken in: records done, and of how many."""
+_ROWS_AT_ONCE = 8192
+_PUT_BETWEEN = 256  # up to so many records that stand as lines in a sealed file are put between its columns; more are sorted
+_numbers = count()
+
+
+class Stretch(msgspec.Struct, frozen=True):
+    """Records first to last of a log. path: of the sealed file that holds them; None where they are lines."""
+
+    first: int
+    last: int
+    path: Path | None
+
+
+@dataclass
+class _Taken:
+    """What was taken in of one session's table: up to which record, and what was superseded of it then."""
+
+    last: int = 0
+    superseded: tuple[int, ...] = ()
+    as_lines: dict[Path, list[int]] = field(default_factory=dict)  # by sealed file: the records that stand there as lines
+
+
+class Relations:
+    """A DuckDB of its own, in memory, that spills into the folder for temporary files.
+
+    memory_bytes: the most that it holds. readable: the only files that it can touch, for good; None for any.
+    """
+
+    def __init__(self, *, memory_bytes: int, threads: int | None = None, readable: Collection[Path] | None = None) -> None:
+        import duckdb
+
+        self._spill = Path(tempfile.gettempdir()) / f"holdfast-{next(_numbers)}-{id(self):x}"
+        settings: dict[str, Any] = {
+            "memory_limit": f"{memory_bytes}B",
+            "temp_directory": str(self._spill),
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "python_enable_replacements": "false",
+            "preserve_insertion_order": "true",
+        }
+        if threads is not None:
+            settings["threads"] = str(threads)
+        self._database = duckdb.connect(":memory:", config=settings)
+        self._database.execute("CREATE SCHEMA taken")
+        for table in TABLES.values():
+            columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns.items())
+            self._database.execute(f"CREATE TABLE taken.{table.name} (log UINTEGER, {columns})")
+        self.readable = None if readable is None else frozenset(readable)
+        if self.readable is not None:
+            paths = ", ".join(literal(str(path)) for path in sorted(self.readable))
+            self._database.execute(f"SET allowed_paths = [{paths}]")
+            self._database.execute("SET enable_external_access = false")
+            self._database.execute("SET lock_configuration = true")
+        self._lock = threading.Lock()
+        self._logs: dict[tuple[str, int], int] = {}
+        self._taken: dict[tuple[int, str], _Taken] = {}
+
+    def cursor(self) -> "duckdb.DuckDBPyConnection":
+        """A connection of its own."""
+        return self._database.cursor()
+
+    def take_in(
+        self, sources: Sequence[Source], names: Collection[str], progress: Progress = lambda session, done, total: None
+    ) -> None:
+        """Take in what tables of these names have in the logs and is in no columns. Raises what reading the logs raises."""
+        with self._lock:
+            self._database.begin()
+            try:
+                gathered = {name: Taking(self._database, TABLES[name]) for name in names}
+                for source in sources:
+                    with source.located():
+                        self._take_in(source, gathered, progress)
+                for rows in gathered.values():
+                    rows.flush()
+                self._database.commit()
+            except BaseException:
+                self._database.rollback()
+                for name in TABLES:  # begin again: some may have been counted as taken in
+                    self._database.execute(f"DELETE FROM taken.{name}")
+                self._taken.clear()
+                raise
+
+    def create_views(
+        self, cursor: "duckdb.DuckDBPyConnection", sources: Sequence[Source], names: Collection[str], *, superseded: bool
+    ) -> None:
+        """Give a connection views of these names, over what was taken in of the sources and what they have in columns."""
+        logs = [self._logs[_identity(source)] for source in sources]
+        for name in names:
+            parts = [self._taken_rows(name, logs, superseded=superseded)] if logs else [_nothing(TABLES[name])]
+            for source in sources if name == "tokens" else ():
+                for stretch in stretches(source.reader):
+                    if stretch.path is not None:
+                        parts.append(_token_select(source, stretch, superseded=superseded))
+            cursor.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {' UNION ALL '.join(parts)}")
+
+    def in_order(self, source: Source, name: str, *, superseded: bool) -> list[str]:
+        """SQL for the rows of a table that a session has: selects whose rows, one select's behind the other's, are in the order
+        of the log. They were taken in before."""
+        log = self._logs[_identity(source)]
+        kept = self._taken_rows(name, [log], superseded=superseded)
+        if name != "tokens":
+            return [kept]
+        found: list[str] = []
+        for stretch in stretches(source.reader):
+            here = f"{kept} AND n BETWEEN {stretch.first} AND {stretch.last}"
+            numbers = self._taken[log, name].as_lines.get(stretch.path, []) if stretch.path is not None else []
+            if stretch.path is None:
+                found.append(here)
+            elif len(numbers) > _PUT_BETWEEN:
+                columns = _token_select(source, stretch, superseded=superseded)
+                found.append(f"SELECT * FROM ({columns} UNION ALL {here}) ORDER BY n, place")
+            else:
+                first = stretch.first
+                for n in numbers:
+                    if n > first:
+                        found.append(_token_select(source, Stretch(first, n - 1, stretch.path), superseded=superseded))
+                    found.append(f"{kept} AND n = {n}")
+                    first = n + 1
+                if first <= stretch.last:
+                    found.append(_token_select(source, Stretch(first, stretch.last, stretch.path), superseded=superseded))
+        return found
+
+    def _taken_rows(self, name: str, logs: Sequence[int], *, superseded: bool) -> str:
+        columns = ", ".join(quoted(column) for column in TABLES[name].columns)
+        where = f"log IN ({', '.join(map(str, logs))})" + ("" if superseded else " AND NOT superseded")
+        return f"SELECT {columns} FROM taken.{name} WHERE {where}"
+
+    def _take_in(self, source: Source, gathered: dict[str, Taking], progress: Progress) -> None:
+        reader, spans = source.reader, source.spans
+        log = self._logs.setdefault(_identity(source), len(self._logs))
+        dead = tuple(record.n for record in spans.records)
+        known = {name: self._taken.setdefault((log, name), _Taken(superseded=dead)) for name in gathered}
+        for name, taken in known.items():
+            if taken.superseded != dead:
+                self._mark_superseded(log, name, spans)
+                taken.superseded = dead
+        for stretch in stretches(reader):
+            missing = {name: max(stretch.first, taken.last + 1) for name, taken in known.items()}
+            missing = {name: first for name, first in missing.items() if first <= stretch.last}
+            if not missing:
+                continue
+            if stretch.path is not None:
+                for name, first in missing.items():
+                    part = Stretch(first, stretch.last, stretch.path)
+                    numbers = known[name].as_lines.setdefault(stretch.path, [])
+                    for block in _lines_in(reader, part, TABLES[name]):
+                        numbers += range(block.first, block.last + 1)
+                        gathered[name].add(log, source.session, block, spans)
+            else:
+                for block in line_blocks(reader, min(missing.values()), stretch.last):
+                    for name, first in missing.items():
+                        if block.last >= first:
+                            wanted = block if block.first >= first else _from(block, first)
+                            gathered[name].add(log, source.session, wanted, spans)
+                    progress(source.session, block.last, reader.last)
+            progress(source.session, stretch.last, reader.last)
+        for taken in known.values():
+            taken.last = max(taken.last, reader.last)
+
+    def _mark_superseded(self, log: int, name: str, spans: SupersededSpans) -> None:
+        if name != "checkpoints":
+            self._database.execute(f"UPDATE taken.{name} SET superseded = {dead_sql(spans, 1, 1 << 62)} WHERE log = {log}")
+
+
+def stretches(reader: LogReader) -> list[Stretch]:
+    """A log in order, as stretches of lines and of sealed files."""
+    found: list[Stretch] = []
+    for (path, _), together in groupby(reader.past.extents, key=lambda extent: (extent.path, extent.is_sealed)):
+        for extent in together:
+            if extent.last < extent.header.first:
+                continue
+            where = path if extent.is_sealed else None
+            if found and found[-1].path == where and found[-1].last + 1 == extent.header.first:
+                found[-1] = Stretch(found[-1].first, extent.last, where)
+            else:
+                found.append(Stretch(extent.header.first, extent.last, where))
+    return found
+
+
+def sealed_paths(sources: Sequence[Source]) -> frozenset[Path]:
+    """The sealed files that hold something of these logs."""
+    return frozenset(stretch.path for source in sources for stretch in stretches(source.reader) if stretch.path is not None)
+
+
+def _identity(source: Source) -> tuple[str, int]:
+    """What tells a session from another one that had its name before."""
+    return source.session, zlib.crc32(source.reader.find(1)) if source.reader.last else 0
+
+
+def _from(block: Block, first: int) -> Block:
+    return Block(first, block.last, block.data.split(b"\n", first - block.first)[-1])
+
+
+def _lines_in(reader: LogReader, stretch: Stretch, table: Table) -> Iterator[Block]:
+    """The records of a table that stand as lines in a sealed file, those that follow each other together."""
+    import duckdb
+
+    assert stretch.path is not None
+    kinds = ", ".join(literal(kind) for kind in table.kinds)
+    where = f"n BETWEEN {stretch.first} AND {stretch.last} AND kind IN ({kinds}) AND line IS NOT NULL"
+    numbers: list[int] = []
+    lines: list[str] = []
+    try:
+        asked = connection().execute(f"SELECT n, line FROM read_parquet({literal(str(stretch.path))}) WHERE {where} ORDER BY n")
+        while found := asked.fetchmany(_ROWS_AT_ONCE):
+            for n, line in found:
+                if numbers and (n != numbers[-1] + 1 or len(numbers) >= _ROWS_AT_ONCE):
+                    yield Block(numbers[0], numbers[-1], "\n".join(lines).encode())
+                    numbers, lines = [], []
+                numbers.append(n)
+                lines.append(line)
+    except duckdb.Error as error:
+        raise read_failure(reader, stretch.path, error) from None
+    if numbers:
+        yield Block(numbers[0], numbers[-1], "\n".join(lines).encode())
+
+
+def read_failure(reader: LogReader, path: Path, error: Exception) -> ReadFailed | Corrupted:
+    """What is wrong with a sealed file that DuckDB cannot read."""
+    what = str(error).partition("\n")[0]
+    if not reader.files.exists(path):
+        return ReadFailed(path, "it is gone: the session was deleted, renamed or sealed anew meanwhile. Ask again")
+    return Corrupted(path, 0, f"it cannot be read: {what}")
+
+
+def _token_select(source: Source, stretch: Stretch, *, superseded: bool) -> str:
+    """SQL for the tokens of a sealed file that stand in columns."""
+    assert stretch.path is not None
+    seal = source.reader.sealed(stretch.path).seal
+    dead = dead_sql(source.spans, stretch.first, stretch.last)
+    made = {"session": literal(source.session), "superseded": dead, "place": "0", "meta": meta_text(seal)}
+    made |= {"n": "n", "ts": "ts", "lane": "lane", "top": "coalesce(top, false)"}
+    made |= {name: f"{quoted(name)}::VARCHAR" if name == "token" else quoted(name) for name in seal.fields}
+    columns = ", ".join(
+        f"({made.get(name, 'NULL')})::{kind} AS {quoted(name)}" for name, kind in TABLES["tokens"].columns.items()
+    )
+    where = f"kind = 'token' AND line IS NULL AND n BETWEEN {stretch.first} AND {stretch.last}"
+    if not superseded and dead != "false":
+        where += f" AND NOT {dead}"
+    return f"SELECT {columns} FROM read_parquet({literal(str(stretch.path))}) WHERE {where}"
+
+
+def _nothing(table: Table) -> str:
+    return "SELECT " + ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in table.columns.items()) + " WHERE false"

@@ -1,0 +1,276 @@
+"""Questions in SQL over everything saved: read only, on one snapshot, within limits."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from holdfast.errors import BadQuery, InvalidSetting, QueryStopped
+from holdfast.reading.catalog import Manifest
+from holdfast.reading.filters import Names
+from holdfast.reading.loader import Source
+from holdfast.reading.relations import Progress, Relations, sealed_paths
+from holdfast.reading.sql_tables import TABLES
+from holdfast.reading.tables import library
+from holdfast.storage.sealed import literal, quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+MEMORY_BYTES = 1 << 30
+TIMEOUT_SECONDS = 300.0
+_LEAST_MEMORY_BYTES = 32 << 20
+_ROWS_AT_ONCE = 4096
+_TRIES = 3
+_EXPLAIN = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN\s+(?:ANALYZE\s+)?(?:\([^)]*\)\s*)?", re.IGNORECASE | re.DOTALL)
+SESSIONS = "sessions"
+_POSSIBLE = f"one SELECT, or EXPLAIN of one, over {', '.join(TABLES)} and {SESSIONS}"
+_SESSION_COLUMNS = {
+    "session": "VARCHAR",
+    "status": "VARCHAR",
+    "attempts": "BIGINT",
+    "records": "BIGINT",
+    "bytes": "BIGINT",
+    "created": "BIGINT",
+    "updated": "BIGINT",
+    "reason": "VARCHAR",
+    "epoch": "BIGINT",
+    "tags": "JSON",
+    "notes": "VARCHAR",
+    "config": "JSON",
+}
+
+
+class Answer:
+    """The rows of an answer, in order, as they are asked for. Iterating gives tuples; each way of reading takes the rest.
+
+    columns: their names; types: as DuckDB calls them. Raises QueryStopped where it takes too long or too much memory.
+    """
+
+    def __init__(self, query: str, cursor: "duckdb.DuckDBPyConnection", stop: "_Deadline") -> None:
+        self._query, self._cursor, self._stop = query, cursor, stop
+        described = cursor.description or []
+        self.columns = tuple(str(entry[0]) for entry in described)
+        self.types = tuple(str(entry[1]) for entry in described)
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        while rows := self._asked(lambda: self._cursor.fetchmany(_ROWS_AT_ONCE)):
+            yield from rows
+
+    def fetch(self, count: int) -> list[tuple[Any, ...]]:
+        """The next rows, at most so many."""
+        rows: list[tuple[Any, ...]] = self._asked(lambda: self._cursor.fetchmany(count))
+        return rows
+
+    def to_arrow(self) -> Any:
+        """A pyarrow.Table."""
+        library("pyarrow", "to_arrow")
+        return self._asked(lambda: self._cursor.to_arrow_table())
+
+    def to_pandas(self) -> Any:
+        """A pandas.DataFrame."""
+        library("pandas", "to_pandas")
+        return self._asked(lambda: self._cursor.df())
+
+    def to_polars(self) -> Any:
+        """A polars.DataFrame."""
+        polars = library("polars", "to_polars")
+        return polars.from_arrow(self.to_arrow())
+
+    def _asked(self, call: Callable[[], Any]) -> Any:
+        return self._stop.during(self._query, call)
+
+
+class _Deadline:
+    """Interrupts a connection that works for too long; each part of the work counts."""
+
+    def __init__(self, cursor: "duckdb.DuckDBPyConnection", seconds: float, memory_bytes: int) -> None:
+        self._cursor, self._left, self._memory_bytes = cursor, seconds, memory_bytes
+        self._seconds = seconds
+
+    def during(self, query: str, call: Callable[[], Any]) -> Any:
+        """The call's result. Raises BadQuery, QueryStopped, and KeyboardInterrupt."""
+        import time
+
+        import duckdb
+
+        if self._left <= 0:
+            raise QueryStopped(query, f"it took longer than {self._seconds:g} seconds")
+        timer = threading.Timer(self._left, self._cursor.interrupt)
+        timer.daemon = True
+        begun = time.monotonic()
+        timer.start()
+        try:
+            return call()
+        except duckdb.InterruptException:
+            raise QueryStopped(query, f"it took longer than {self._seconds:g} seconds") from None
+        except duckdb.OutOfMemoryException:
+            raise QueryStopped(query, f"it needs more than {self._memory_bytes >> 20:,} MiB of memory") from None
+        except RuntimeError as error:
+            if "interrupted" not in str(error):
+                raise
+            raise KeyboardInterrupt from None  # that is how DuckDB tells of Ctrl-C
+        finally:
+            timer.cancel()
+            self._left -= time.monotonic() - begun
+
+
+class Asking:
+    """Everything saved as tables: the half of a workspace that answers SQL."""
+
+    _asker: "Asker"
+
+    def _sources(self, session: Names, epoch: int | None) -> list[Source]:
+        raise NotImplementedError  # the workspace knows its sessions
+
+    def _described(self, session: Names, epoch: int | None) -> list[Manifest]:
+        raise NotImplementedError
+
+    def sql(
+        self,
+        query: str,
+        *,
+        session: Names = None,
+        epoch: int | None = None,
+        superseded: bool = False,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        memory_bytes: int = MEMORY_BYTES,
+        progress: Progress = lambda session, done, total: None,
+    ) -> Answer:
+        """The answer to one SELECT in DuckDB's SQL (docs/command.md, "sql"), on the sessions as they are now.
+
+        Tables: tokens, emissions, metrics, modules, transitions, checkpoints, events, files, notes, with the columns of the
+        loader's rows, and sessions. session: only these; epoch: only those of this training epoch. superseded: also what is no
+        longer part of the run. timeout_seconds: of DuckDB's work; memory_bytes: what it may hold before it uses the folder for
+        temporary files. progress: told of a session whose lines are taken in, which is done once.
+
+        Nothing else can be read, and nothing can be written: other statements, files and settings are refused. Raises BadQuery,
+        which says why, QueryStopped where a limit is reached, InvalidSetting, and what reading a session raises.
+        """
+        if not 0 < timeout_seconds < 1e9:
+            raise InvalidSetting(f"timeout_seconds={timeout_seconds!r} must be above 0")
+        if memory_bytes < _LEAST_MEMORY_BYTES:
+            raise InvalidSetting(f"memory_bytes={memory_bytes!r} must be at least {_LEAST_MEMORY_BYTES:,}")
+        names = check_query(query)
+        return self._asker.ask(
+            query,
+            names,
+            lambda: self._sources(session, epoch),
+            lambda: self._described(session, epoch),
+            superseded=superseded,
+            timeout_seconds=timeout_seconds,
+            memory_bytes=memory_bytes,
+            progress=progress,
+        )
+
+
+class Asker:
+    """Asks, and keeps what was taken in for the next question."""
+
+    def __init__(self) -> None:
+        self._relations: tuple[int, Relations] | None = None
+        self._lock = threading.Lock()
+
+    def ask(
+        self,
+        query: str,
+        names: Sequence[str],
+        sources: Callable[[], list[Source]],
+        sessions: Callable[[], list[Manifest]],
+        *,
+        superseded: bool,
+        timeout_seconds: float,
+        memory_bytes: int,
+        progress: Progress,
+    ) -> Answer:
+        """The answer to a checked query that names these tables."""
+        import duckdb
+
+        for left in range(_TRIES, 0, -1):
+            found = sources() if set(names) - {SESSIONS} else []
+            relations = self._relations_for(found, memory_bytes)
+            relations.take_in(found, [name for name in names if name != SESSIONS], progress)
+            cursor = relations.cursor()
+            try:
+                relations.create_views(cursor, found, [name for name in names if name != SESSIONS], superseded=superseded)
+                if SESSIONS in names:
+                    _create_sessions(cursor, sessions())
+                stop = _Deadline(cursor, timeout_seconds, memory_bytes)
+                stop.during(query, lambda cursor=cursor: cursor.execute(query))  # type: ignore[misc]
+                return Answer(query, cursor, stop)
+            except duckdb.IOException as error:
+                if left == 1:
+                    raise BadQuery(query, f"the files of a session changed again and again: {_first_line(error)}") from None
+            except duckdb.Error as error:
+                raise BadQuery(query, _explained(error)) from None
+        raise AssertionError("unreachable")
+
+    def _relations_for(self, sources: Sequence[Source], memory_bytes: int) -> Relations:
+        """Those of the last question, where they may read all the files that are needed now."""
+        wanted = sealed_paths(sources)
+        with self._lock:
+            if self._relations is not None:
+                known_bytes, known = self._relations
+                if known_bytes == memory_bytes and known.readable is not None and wanted <= known.readable:
+                    return known
+            relations = Relations(memory_bytes=memory_bytes, readable=wanted)
+            self._relations = memory_bytes, relations
+            return relations
+
+
+def check_query(query: str) -> list[str]:
+    """The tables that a query may ask. Raises BadQuery unless DuckDB takes it for one SELECT, or for an EXPLAIN of one."""
+    import duckdb
+
+    if not isinstance(query, str):
+        raise BadQuery(repr(query), f"a query is a text, and this is {type(query).__name__}")
+    try:
+        statements = duckdb.extract_statements(query)
+    except duckdb.Error as error:
+        raise BadQuery(query, _explained(error)) from None
+    if len(statements) != 1:
+        what = "there is no statement in it" if not statements else f"these are {len(statements)} statements"
+        raise BadQuery(query, f"{what}; what can be asked is {_POSSIBLE}")
+    kind = statements[0].type.name
+    if kind == "EXPLAIN":
+        inner = _EXPLAIN.sub("", query, count=1)
+        try:
+            kind = "/".join(statement.type.name for statement in duckdb.extract_statements(inner))
+        except duckdb.Error:
+            kind = "EXPLAIN of something else"
+    if kind != "SELECT":
+        raise BadQuery(
+            query, f"{kind.replace('_', ' ')} is not possible here: nothing is changed by a question. Ask {_POSSIBLE}"
+        )
+    words = set(re.findall(r"[a-z]+", query.lower()))
+    return [name for name in (*TABLES, SESSIONS) if name in words]
+
+
+def _create_sessions(cursor: "duckdb.DuckDBPyConnection", sessions: list[Manifest]) -> None:
+    columns: dict[str, list[Any]] = {}
+    for name, kind in _SESSION_COLUMNS.items():
+        values = [getattr(entry, "name" if name == "session" else name) for entry in sessions]
+        columns[name] = (
+            [None if value is None else msgspec.json.encode(value).decode() for value in values] if kind == "JSON" else values
+        )
+    types = {name: ["VARCHAR" if kind == "JSON" else kind] for name, kind in _SESSION_COLUMNS.items()}
+    unnested = ", ".join(f"unnest(c.{quoted(name)})::{kind} AS {quoted(name)}" for name, kind in _SESSION_COLUMNS.items())
+    structure = literal(msgspec.json.encode(types).decode())
+    text = literal(msgspec.json.encode(columns).decode())
+    cursor.execute(
+        f"CREATE OR REPLACE TEMP TABLE sessions AS SELECT {unnested} FROM (SELECT from_json({text}::JSON, {structure}) AS c)"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _explained(error: Exception) -> str:
+    """DuckDB's words, with the place shown, and without its advice on settings that are locked."""
+    text = str(error).partition("\n\nPossible solutions")[0]
+    if "disabled by configuration" in text or "disabled through configuration" in text:
+        return f"{_first_line(error)}; only what the sessions hold can be read. Ask {_POSSIBLE}"
+    return text
