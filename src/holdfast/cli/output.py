@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -166,6 +166,22 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*look, console=_console(sys.stderr), transient=True) as bar:
         task = bar.add_task(printable(what), total=total or None)
         yield lambda done: bar.update(task, completed=done)
+
+
+@contextmanager
+def progress_by_session(what: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for each session that something is done with; the function it gives is told its name, how much is done, and of how
+    much."""
+    with ExitStack() as stack:
+        bars: dict[str, Callable[[int], None]] = {}
+
+        def told(session: str, done: int, total: int) -> None:
+            if session not in bars:
+                stack.close()
+                bars[session] = stack.enter_context(progress(f"{what} {session}", total))
+            bars[session](done)
+
+        yield told
 
 
 def console_for_messages() -> "Console":

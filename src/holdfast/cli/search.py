@@ -2,8 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Protocol
 
@@ -95,7 +94,7 @@ def search(
         _refuse_with_text(regex=regex, tier=tier, source=source, meta=meta, group_by=group_by, context=context)
         _search_texts(Workspace(root), pattern, asked, first=first, last=limit, count=count, json=json)
         return
-    with _progress() as told:
+    with output.progress_by_session("indexing") as told:
         hits = Workspace(root).search(
             pattern, regex=regex, tier=tier or None, source=source or None, meta=meta or (), **asked, progress=told
         )
@@ -127,7 +126,7 @@ def search(
 def _search_texts(
     workspace: Workspace, text: str, asked: dict[str, Any], *, first: int | None, last: int | None, count: bool, json: bool
 ) -> None:
-    with _progress() as told:
+    with output.progress_by_session("indexing") as told:
         texts = workspace.search_texts(text, **asked, progress=told)
     _tell(texts, text, "record")
     counts = dict(Counter(entry.session for entry in texts))
@@ -269,18 +268,3 @@ def _time(option: str, text: str | None) -> datetime | int | None:
             f"{option} {text}: a time is written as in 2026-11-25T14:30, or as microseconds since 1970"
         ) from None
     return found.astimezone() if found.tzinfo is None else found
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """A bar for each session that is being indexed."""
-    with ExitStack() as stack:
-        bars: dict[str, Any] = {}
-
-        def told(session: str, done: int, total: int) -> None:
-            if session not in bars:
-                stack.close()
-                bars[session] = stack.enter_context(output.progress(f"indexing {session}", total))
-            bars[session](done)
-
-        yield told

@@ -3,6 +3,7 @@
 A session's records are read once: what an earlier question took in of a log stays, and only what came since is added.
 """
 
+import os
 import tempfile
 import threading
 import zlib
@@ -59,10 +60,12 @@ class Relations:
     def __init__(self, *, memory_bytes: int, threads: int | None = None, readable: Collection[Path] | None = None) -> None:
         import duckdb
 
-        self._spill = Path(tempfile.gettempdir()) / f"holdfast-{next(_numbers)}-{id(self):x}"
+        spill = Path(tempfile.gettempdir()) / f"holdfast-{os.getpid()}-{next(_numbers)}"
+        self.scratch = spill.with_suffix(".written")
+        """A file that it may write, whatever else is barred."""
         settings: dict[str, Any] = {
             "memory_limit": f"{memory_bytes}B",
-            "temp_directory": str(self._spill),
+            "temp_directory": str(spill),
             "autoinstall_known_extensions": "false",
             "autoload_known_extensions": "false",
             "python_enable_replacements": "false",
@@ -77,7 +80,7 @@ class Relations:
             self._database.execute(f"CREATE TABLE taken.{table.name} (log UINTEGER, {columns})")
         self.readable = None if readable is None else frozenset(readable)
         if self.readable is not None:
-            paths = ", ".join(literal(str(path)) for path in sorted(self.readable))
+            paths = ", ".join(literal(str(path)) for path in sorted([*self.readable, self.scratch]))
             self._database.execute(f"SET allowed_paths = [{paths}]")
             self._database.execute("SET enable_external_access = false")
             self._database.execute("SET lock_configuration = true")

@@ -1,19 +1,22 @@
 """Questions in SQL over everything saved: read only, on one snapshot, within limits."""
 
+import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast.errors import BadQuery, InvalidSetting, QueryStopped
+from holdfast.errors import BadQuery, InvalidSetting, QueryStopped, WriteFailed
 from holdfast.reading.catalog import Manifest
 from holdfast.reading.filters import Names
 from holdfast.reading.loader import Source
 from holdfast.reading.relations import Progress, Relations, sealed_paths
 from holdfast.reading.sql_tables import TABLES
 from holdfast.reading.tables import library
+from holdfast.storage.files import RealFiles, check_target, chunks_of, make_folders, read_errors, replace_file
 from holdfast.storage.sealed import literal, quoted
 
 if TYPE_CHECKING:
@@ -24,6 +27,11 @@ TIMEOUT_SECONDS = 300.0
 _LEAST_MEMORY_BYTES = 32 << 20
 _ROWS_AT_ONCE = 4096
 _TRIES = 3
+_WRITTEN = {
+    "json": "FORMAT json",
+    "csv": "FORMAT csv, HEADER true",
+    "parquet": "FORMAT parquet, COMPRESSION zstd",
+}
 _EXPLAIN = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN\s+(?:ANALYZE\s+)?(?:\([^)]*\)\s*)?", re.IGNORECASE | re.DOTALL)
 SESSIONS = "sessions"
 _POSSIBLE = f"one SELECT, or EXPLAIN of one, over {', '.join(TABLES)} and {SESSIONS}"
@@ -44,25 +52,34 @@ _SESSION_COLUMNS = {
 
 
 class Answer:
-    """The rows of an answer, in order, as they are asked for. Iterating gives tuples; each way of reading takes the rest.
+    """The rows of an answer, in order, as they are asked for. Iterating gives tuples; each way of reading takes what is left.
 
     columns: their names; types: as DuckDB calls them. Raises QueryStopped where it takes too long or too much memory.
     """
 
-    def __init__(self, query: str, cursor: "duckdb.DuckDBPyConnection", stop: "_Deadline") -> None:
-        self._query, self._cursor, self._stop = query, cursor, stop
+    def __init__(self, query: str, cursor: "duckdb.DuckDBPyConnection", stop: "_Deadline", scratch: Path) -> None:
+        self._query, self._cursor, self._stop, self._scratch = query, cursor, stop, scratch
         described = cursor.description or []
         self.columns = tuple(str(entry[0]) for entry in described)
         self.types = tuple(str(entry[1]) for entry in described)
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
-        while rows := self._asked(lambda: self._cursor.fetchmany(_ROWS_AT_ONCE)):
+        while rows := self.fetch(_ROWS_AT_ONCE):
             yield from rows
 
     def fetch(self, count: int) -> list[tuple[Any, ...]]:
         """The next rows, at most so many."""
         rows: list[tuple[Any, ...]] = self._asked(lambda: self._cursor.fetchmany(count))
         return rows
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The rows by the names of their columns, for JSON: user values as they are, times and decimals as texts."""
+        is_json = [kind == "JSON" for kind in self.types]
+        for row in self:
+            yield {
+                name: msgspec.Raw(value.encode()) if raw and value is not None else _plain(value)
+                for name, raw, value in zip(self.columns, is_json, row, strict=True)
+            }
 
     def to_arrow(self) -> Any:
         """A pyarrow.Table."""
@@ -78,6 +95,35 @@ class Answer:
         """A polars.DataFrame."""
         polars = library("polars", "to_polars")
         return polars.from_arrow(self.to_arrow())
+
+    def write(self, path: str | os.PathLike[str], *, format: str, force: bool = False) -> int:
+        """Ask again, and write all rows to a file: format "json" (one object a line), "csv" or "parquet". Returns how many.
+
+        The file is complete when it has its name. Raises WriteFailed, and InvalidSetting where it is there already, without
+        force.
+        """
+        options = _WRITTEN.get(format)
+        if options is None:
+            raise InvalidSetting(f"format={format!r} is not known; it is one of {', '.join(_WRITTEN)}")
+        target, files = Path(path), RealFiles()
+        check_target(files, target, force=force)
+        make_folders(files, self._scratch.parent)
+        statement = f"COPY (\n{self._query.strip().rstrip(';')}\n) TO {literal(str(self._scratch))} ({options})"
+        try:
+            ((count,),) = self._asked(lambda: self._cursor.execute(statement).fetchall())
+            with read_errors(self._scratch):
+                scratch = files.open(self._scratch)
+            try:
+                make_folders(files, target.absolute().parent)
+                replace_file(files, target, chunks_of(scratch, scratch.size()))
+            finally:
+                scratch.close()
+        except OSError as error:
+            raise WriteFailed(target, error.strerror or type(error).__name__) from error
+        finally:
+            if files.exists(self._scratch):
+                files.unlink(self._scratch)
+        return int(count)
 
     def _asked(self, call: Callable[[], Any]) -> Any:
         return self._stop.during(self._query, call)
@@ -108,6 +154,10 @@ class _Deadline:
             raise QueryStopped(query, f"it took longer than {self._seconds:g} seconds") from None
         except duckdb.OutOfMemoryException:
             raise QueryStopped(query, f"it needs more than {self._memory_bytes >> 20:,} MiB of memory") from None
+        except duckdb.IOException:
+            raise  # a file that is gone: another snapshot may do
+        except duckdb.Error as error:
+            raise BadQuery(query, _explained(error)) from None
         except RuntimeError as error:
             if "interrupted" not in str(error):
                 raise
@@ -199,12 +249,10 @@ class Asker:
                     _create_sessions(cursor, sessions())
                 stop = _Deadline(cursor, timeout_seconds, memory_bytes)
                 stop.during(query, lambda cursor=cursor: cursor.execute(query))  # type: ignore[misc]
-                return Answer(query, cursor, stop)
+                return Answer(query, cursor, stop, relations.scratch)
             except duckdb.IOException as error:
                 if left == 1:
                     raise BadQuery(query, f"the files of a session changed again and again: {_first_line(error)}") from None
-            except duckdb.Error as error:
-                raise BadQuery(query, _explained(error)) from None
         raise AssertionError("unreachable")
 
     def _relations_for(self, sources: Sequence[Source], memory_bytes: int) -> Relations:
@@ -262,6 +310,15 @@ def _create_sessions(cursor: "duckdb.DuckDBPyConnection", sessions: list[Manifes
     cursor.execute(
         f"CREATE OR REPLACE TEMP TABLE sessions AS SELECT {unnested} FROM (SELECT from_json({text}::JSON, {structure}) AS c)"
     )
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _first_line(error: Exception) -> str:

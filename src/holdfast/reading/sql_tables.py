@@ -40,7 +40,7 @@ class Table:
 
     @cached_property
     def columns(self) -> dict[str, str]:
-        """The SQL type of each column. A token is its text. A metric's value is a number if it is one; `exact` is any, as JSON."""
+        """The SQL type of each column. A token is its text. `value` of a metric is its number, if it is one; `exact` is any."""
         types: dict[str, str] = {}
         for field in msgspec.structs.fields(self.row_type):
             types[field.name] = _sql_type(field.type)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from holdfast.errors import DiskFull, ReadFailed, WriteFailed
+from holdfast.errors import DiskFull, InvalidSetting, ReadFailed, WriteFailed
 
 _CHUNK_BYTES = 4 << 20
 _temporaries = itertools.count()
@@ -254,6 +254,18 @@ def write_synced(files: Files, path: Path, chunks: Iterable[bytes]) -> None:
         file.sync()
     finally:
         file.close()
+
+
+def check_target(files: Files, path: Path, *, force: bool) -> None:
+    """Raise InvalidSetting where something is in the way of a file that a user wants written."""
+    try:
+        files.names(path)
+        raise InvalidSetting(f"{path} is a folder; name a file. Nothing was written")
+    except NotADirectoryError:
+        if not force:
+            raise InvalidSetting(f"{path} is there already, and nothing was written. Choose another name, or --force") from None
+    except FileNotFoundError:
+        pass
 
 
 def replace_file(files: Files, path: Path, chunks: Iterable[bytes]) -> None:
