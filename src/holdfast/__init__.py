@@ -31,6 +31,7 @@ from holdfast.sessions.steps import Outcome
 
 if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
+    from holdfast.reading.compare import Comparison
     from holdfast.reading.follower import Batch, Consumer, Follower, Position
     from holdfast.reading.hits import Hit, Hits
     from holdfast.reading.loader import Rows
@@ -47,6 +48,7 @@ _LATER = {
     "KiraEngine": "holdfast.autosave",
     "converse": "holdfast.workflows.conversation",
     "Workspace": "holdfast.workspace",
+    "Comparison": "holdfast.reading.compare",
     **dict.fromkeys(("Hit", "Hits"), "holdfast.reading.hits"),
     "TextHit": "holdfast.reading.texts",
     "Rows": "holdfast.reading.loader",
@@ -58,6 +60,7 @@ _LATER = {
 __all__ = [
     "BadPattern",
     "Batch",
+    "Comparison",
     "Consumer",
     "Corrupted",
     "DiskFull",
