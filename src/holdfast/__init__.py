@@ -32,6 +32,7 @@ from holdfast.sessions.steps import Outcome
 if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
     from holdfast.reading.compare import Comparison
+    from holdfast.reading.curves import Curve
     from holdfast.reading.follower import Batch, Consumer, Follower, Position
     from holdfast.reading.hits import Hit, Hits
     from holdfast.reading.loader import Rows
@@ -49,6 +50,7 @@ _LATER = {
     "converse": "holdfast.workflows.conversation",
     "Workspace": "holdfast.workspace",
     "Comparison": "holdfast.reading.compare",
+    "Curve": "holdfast.reading.curves",
     **dict.fromkeys(("Hit", "Hits"), "holdfast.reading.hits"),
     "TextHit": "holdfast.reading.texts",
     "Rows": "holdfast.reading.loader",
@@ -63,6 +65,7 @@ __all__ = [
     "Comparison",
     "Consumer",
     "Corrupted",
+    "Curve",
     "DiskFull",
     "Diverged",
     "Follower",

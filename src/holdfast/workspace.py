@@ -20,6 +20,7 @@ from holdfast.reading.loader import Rows, Source
 from holdfast.reading.locate import located
 from holdfast.reading.opening import open_log
 from holdfast.reading.outline import Outlines
+from holdfast.reading.plotting import Plotting
 from holdfast.reading.rows import CheckpointRow
 from holdfast.reading.saved import Saved
 from holdfast.reading.seal import Sealed, seal_log
@@ -55,7 +56,7 @@ class Verification(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Workspace(Saved, Searching, Comparing):
+class Workspace(Saved, Searching, Comparing, Plotting):
     """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved: see Saved and Searching.
 
     Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.
