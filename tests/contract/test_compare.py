@@ -26,6 +26,8 @@ def test_a_run_that_was_killed_is_its_twin(tmp_path: Path) -> None:
     found = Workspace(tmp_path / "killed").compare("run", "run", other=Workspace(tmp_path / "whole"))
     assert found.equal
     assert found.first_differences == []
+    Workspace(tmp_path / "whole").seal("run")
+    assert Workspace(tmp_path / "killed").compare("run", "run", other=Workspace(tmp_path / "whole")).equal
     assert (found.a.timing.attempts, found.b.timing.attempts) == (2, 1)
     assert [(pair.compared, pair.differing, pair.gap) for pair in found.metrics] == [(20, 0, 0.0)]
 

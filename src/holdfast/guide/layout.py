@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from holdfast.reading.shelves import Shelf, emission_shelf, module_shelf, transi
 
 R = TypeVar("R", bound=Row)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_json = msgspec.json.encode
+_json, _lines = msgspec.json.encode, msgspec.json.Encoder().encode_lines
 _PIECE = 1000  # entries
 
 
@@ -104,6 +105,7 @@ def transition_entry(row: TransitionRow) -> dict[str, Any]:
     return {"timestamp": moment(row.ts), "before": plain(row.before), "after": plain(row.after)}
 
 
+@lru_cache(maxsize=1024)  # the tokens of a batch have one time
 def moment(ts: int) -> str:
     """Microseconds since 1970 as the guide writes times: ISO 8601 in UTC."""
     return (_EPOCH + timedelta(microseconds=ts)).isoformat()
@@ -134,7 +136,7 @@ def stream(entries: Iterable[Any]) -> Iterator[bytes]:
     """JSON lines, in pieces."""
     entries = iter(entries)
     while piece := [*islice(entries, _PIECE)]:
-        yield b"".join(_json(entry) + b"\n" for entry in piece)
+        yield _lines(piece)
 
 
 def _text(token: str | int | bytes) -> str:

@@ -1,5 +1,7 @@
 """What a plot shows of sessions: a metric, or the z of tokens with phases and checkpoints, in bounded memory."""
 
+from bisect import bisect_right
+from collections import deque
 from collections.abc import Collection, Iterator
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -83,16 +85,16 @@ def metric_curves(source: Source, names: Collection[str], smooth: int) -> list[C
 
 def z_curve(source: Source, smooth: int) -> Curve:
     """The z of the tokens of a session, with their phases and its checkpoints. Raises InvalidSetting where no token has a z."""
-    building, bands, numbers = _Building(smooth), _Bands(), _checkpoints(source)
-    marks: list[Mark] = []
+    building, bands = _Building(smooth), _Bands()
+    marks, waiting = list[Mark](), deque(_checkpoints(source))
     with source.located():
         for batch in token_batches(source.reader, fields=("z", "phase"), spans=source.spans):
-            while numbers and numbers[0][0] < batch.n[-1]:
-                n, name = numbers.pop(0)
-                marks.append(Mark(building.count + sum(number <= n for number in batch.n), name))
+            while waiting and waiting[0][0] < batch.n[-1]:
+                n, name = waiting.popleft()
+                marks.append(Mark(building.count + bisect_right(batch.n, n), name))
             building.extend(np.array([np.nan if z is None else z for z in batch.z]))
             bands.extend(batch.phase)
-    marks += [Mark(building.count, name) for _, name in numbers]
+    marks += [Mark(building.count, name) for _, name in waiting]
     curve = building.done(source.session, Z, bands.bands, marks)
     if not np.isfinite(curve.y).any():
         raise InvalidSetting(f"session {source.session!r} has no token with a z; plot a metric of it, or another session")
