@@ -209,3 +209,22 @@ def test_a_running_session_is_plotted_as_it_stands(tmp_path: Path) -> None:
         engine.emit_token()
         (curve,) = Workspace(tmp_path).curves("going", z=True)
         assert (curve.count, curve.marks) == (1, [])
+
+
+def test_checkpoints_that_a_rewind_took_back_are_not_marked(tmp_path: Path) -> None:
+    def train(steps: int) -> None:
+        with start("run", root=tmp_path, files=QuickFiles()) as run:
+            for step in run.loop(4, checkpoint_every=1):
+                run.token("x", z=step / 4)
+                if step == steps:
+                    raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(3)
+    workspace = Workspace(tmp_path)
+    workspace.rewind("run", at=1)
+    (curve,) = workspace.curves("run", z=True)
+    assert (curve.count, [mark.x for mark in curve.marks]) == (1, [1])
+    train(4)
+    (curve,) = workspace.curves("run", z=True)
+    assert (curve.count, [mark.x for mark in curve.marks]) == (4, [1, 2, 3, 4])

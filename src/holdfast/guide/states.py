@@ -10,8 +10,8 @@ from holdfast.engines.kira.state import State
 from holdfast.errors import InvalidValue
 from holdfast.guide.layout import Past, plain
 from holdfast.reading.blocks import line_blocks
+from holdfast.reading.superseded import is_dead
 from holdfast.records import UNREADABLE, BadRecord, Checkpoint, kind_of
-from holdfast.sessions.resume import is_dead
 
 _TELLING = frozenset(("token", "emission", "transition", "event", "checkpoint"))
 _fields_of = msgspec.json.Decoder(dict[str, Any]).decode

@@ -84,7 +84,7 @@ class _Course:
         if not isfinite(value):
             self.strange += 1
             return
-        if not value >= self.lowest:
+        if not value >= self.lowest:  # so that the first one comes in, which NaN is no bound for
             self.lowest, self.lowest_n = value, n
         if not value <= self.highest:
             self.highest, self.highest_n = value, n
@@ -106,7 +106,7 @@ class _Pair:
         self.compared = self.differing = 0
         self._gap: tuple[float, int, int, int] | None = None
         self._waiting: deque[tuple[int, float]] = deque()
-        self._ahead = 0  # the side whose values wait
+        self._ahead = 0  # the side that the waiting ones are of
         self._has_stopped = False
 
     def add(self, side: int, n: int, value: float) -> None:

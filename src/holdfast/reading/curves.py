@@ -15,6 +15,7 @@ from holdfast.reading.blocks import line_blocks
 from holdfast.reading.columns import token_batches
 from holdfast.reading.loader import Source
 from holdfast.reading.series import Series
+from holdfast.reading.superseded import is_dead
 from holdfast.records import UNREADABLE, BadRecord, Checkpoint
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ def _metric_values(source: Source) -> Iterator[dict[str, Any]]:
 
 
 def _checkpoints(source: Source) -> list[tuple[int, str | None]]:
-    """The position of each checkpoint, and its name."""
+    """The position and the name of each checkpoint that is part of the run."""
     found = []
     with source.located():
         for block in line_blocks(source.reader):
@@ -204,7 +205,8 @@ def _checkpoints(source: Source) -> list[tuple[int, str | None]]:
                             record = _checkpoint_of(line)
                         except UNREADABLE as error:
                             raise BadRecord(line, str(error)) from None
-                        found.append((record.position.get("main", 0), record.name))
+                        if not is_dead(record, source.spans.records):
+                            found.append((record.position.get("main", 0), record.name))
     return sorted(found, key=lambda entry: entry[0])
 
 
