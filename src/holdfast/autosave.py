@@ -56,7 +56,7 @@ class KiraEngine(Kira):
 
     def export_current_state(self, label: str) -> Path:
         """Write the run so far in the guide's layout to exports/LABEL in the session's folder, and record that as an event
-        "exported" with the state. Returns the folder. A resumed program finds it, and the event is matched."""
+        "exported" with the state. Returns the folder. A resumed program does it again, and the event is matched."""
         counts = {"tokens": len(self.tokens_emitted), "emissions": len(self.emissions)}
         return export_current(self.run, label, self.state.recorded(), counts)
 

@@ -296,3 +296,24 @@ def test_training_data_is_exported_while_the_engine_runs(tmp_path: Path) -> None
         with pytest.raises(InvalidSetting, match="format='sheet'"):
             engine.export_training_data(format="sheet", output=tmp_path / "x")
     assert holdfast.Workspace(tmp_path).verify("run").problems == ()
+
+
+def test_a_program_that_goes_another_way_exports_what_it_did(tmp_path: Path) -> None:
+    def program(z: float) -> str:
+        with KiraEngine("run", root=tmp_path, seed=3, files=QuickFiles()) as engine:
+            for step in engine.run.loop(2, checkpoint_every=1):
+                engine.move_to(z if step else 0.5)
+                engine.emit_token()
+                engine.export_current_state(f"step_{step}")
+            engine.export_current_state("latest")
+        manifest = json.loads((tmp_path / "sessions/run/exports/latest/manifest.json").read_bytes())
+        assert manifest["tokens_count"] == 2
+        texts = [(tmp_path / f"sessions/run/exports/{name}/tokens.json").read_text("utf-8") for name in ("step_1", "latest")]
+        assert texts[0] == texts[1]
+        return str(manifest["final_state"]["z"])
+
+    assert program(0.7) == "0.7"
+    Workspace(tmp_path).rewind("run", at=1)
+    assert program(0.9) == "0.9"
+    exported = [row.data["state"]["z"] for row in Workspace(tmp_path).events("exported")]
+    assert exported == [0.5, 0.9, 0.9]

@@ -235,6 +235,10 @@ class Run(Face):
         """n of the last record that the program has produced, or, while it repeats itself, matched."""
         return self._recorder.position
 
+    def is_at_top(self) -> bool:
+        """Whether the program is outside every loop and step, where it does again at a resume what it did before."""
+        return not self._program.place
+
     def flush_accepted(self) -> None:
         """Have `reader` find everything accepted, as `flush` does, but append nothing else. At the end of a session it does."""
         if not self.is_closed:
