@@ -1,6 +1,7 @@
 """A session in the guide's layout: the guide's own code reads it, and a killed export leaves nothing under its name."""
 
 import json
+import os
 import re
 import textwrap
 from collections import defaultdict
@@ -189,7 +190,10 @@ def test_a_killed_export_leaves_nothing_under_the_name(kira: Path, part: str) ->
 
     kill_child(lambda: export(kira, "k_formation_attempt", kira / "target" / "out", progress=told))
     assert all(path.name.startswith(".") for path in (kira / "target").iterdir())
+    (kira / "target" / f".out.{os.getpid()}-999999.new").mkdir()  # of a process that lives
     assert export(kira, "k_formation_attempt", kira / "target" / "out").modules == 33
+    left = sorted(path.name for path in (kira / "target").iterdir())
+    assert left == [f".out.{os.getpid()}-999999.new", "out"]
 
 
 class FailingFiles(QuickFiles):

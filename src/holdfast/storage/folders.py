@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,9 +16,10 @@ def put_folder(files: Files, path: Path, fill: Callable[[Path], None], *, replac
 
     After an exception what was there stands, and nothing else is left. Killed before its end, it leaves folders beside `path`
     whose names begin with a dot and nothing under the name itself but a whole folder, or, for an instant while one takes the
-    place of another, none. Raises OSError.
+    place of another, none. The next call for that name removes what is left of processes that are gone. Raises OSError.
     """
     make_folders(files, path.parent)
+    _sweep(files, path)
     number = next(_temporaries)  # threads do this at the same time
     fresh, old = (path.with_name(f".{path.name}.{os.getpid()}-{number}.{word}") for word in ("new", "old"))
     try:
@@ -37,6 +39,25 @@ def put_folder(files: Files, path: Path, fill: Callable[[Path], None], *, replac
         raise
     files.sync_folder(path.parent)
     remove_tree(files, old)
+
+
+def _sweep(files: Files, path: Path) -> None:
+    """Remove what killed calls left; an old folder only where another has its name."""
+    left = re.compile(re.escape(f".{path.name}.") + r"([0-9]+)-[0-9]+\.(new|old)")
+    for name in files.names(path.parent):
+        found = left.fullmatch(name)
+        if found and not _is_alive(int(found[1])) and (found[2] == "new" or files.exists(path)):
+            remove_tree(files, path.parent / name)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass
+    return True
 
 
 def remove_tree(files: Files, path: Path) -> None:
