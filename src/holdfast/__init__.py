@@ -33,6 +33,8 @@ from holdfast.sessions.steps import Outcome
 
 if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
+    from holdfast.reading.compare import Comparison
+    from holdfast.reading.curves import Curve
     from holdfast.reading.follower import Batch, Consumer, Follower, Position
     from holdfast.reading.hits import Hit, Hits
     from holdfast.reading.loader import Rows
@@ -50,6 +52,8 @@ _LATER = {
     "KiraEngine": "holdfast.autosave",
     "converse": "holdfast.workflows.conversation",
     "Workspace": "holdfast.workspace",
+    "Comparison": "holdfast.reading.compare",
+    "Curve": "holdfast.reading.curves",
     **dict.fromkeys(("Hit", "Hits"), "holdfast.reading.hits"),
     "TextHit": "holdfast.reading.texts",
     "Rows": "holdfast.reading.loader",
@@ -64,8 +68,10 @@ __all__ = [
     "BadPattern",
     "BadQuery",
     "Batch",
+    "Comparison",
     "Consumer",
     "Corrupted",
+    "Curve",
     "DiskFull",
     "Diverged",
     "Follower",

@@ -1,11 +1,14 @@
 """The front door for KIRA: the engine with saving attached."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from holdfast.engines.kira import Kira
 from holdfast.errors import InvalidSetting
+from holdfast.guide.current import export_current, export_run
 from holdfast.sessions import options as settings
 from holdfast.sessions.opening import start
 from holdfast.workflows.saving import Saving
@@ -50,6 +53,30 @@ class KiraEngine(Kira):
             self._emissions = self._saving.emissions
         else:
             self._saving.emissions.assign(items)
+
+    def export_current_state(self, label: str) -> Path:
+        """Write the run so far in the guide's layout to exports/LABEL in the session's folder, and record that as an event
+        "exported" with the state. Returns the folder. A resumed program does it again, and the event is matched."""
+        counts = {"tokens": len(self.tokens_emitted), "emissions": len(self.emissions)}
+        return export_current(self.run, label, self.state.recorded(), counts)
+
+    def export_training_data(
+        self,
+        *,
+        format: str = "guide",
+        include: Collection[str] | None = None,
+        output: str | os.PathLike[str],
+        force: bool = False,
+    ) -> Path:
+        """Write the run so far to a file or folder outside the session, for other programs; it records nothing.
+
+        format: "guide". include: tokens, emissions, modules, states, checkpoints; all where None. force: an earlier export of
+        that name is replaced. Returns the path. Raises InvalidSetting, WriteFailed.
+        """
+        if format != "guide":
+            raise InvalidSetting(f'format={format!r} is not known here; it is "guide". Nothing was written')
+        state = self.state.recorded()
+        return export_run(self.run, Path(output), include=include, force=force, state=state).path
 
     def close(self) -> None:
         """Close the session as finished."""

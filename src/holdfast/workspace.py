@@ -12,6 +12,7 @@ from holdfast.errors import Corrupted, HoldfastError, SessionNotFound, Workspace
 from holdfast.reading import verify as verifying
 from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, had_records, list_sessions, provenance_of
 from holdfast.reading.catalog import Manifest as SessionInfo
+from holdfast.reading.comparing import Comparing
 from holdfast.reading.digest import Digest, digest_of
 from holdfast.reading.filters import Moment, Names, filter_of
 from holdfast.reading.follower import Consumer, Follower
@@ -19,6 +20,7 @@ from holdfast.reading.loader import Rows, Source
 from holdfast.reading.locate import located
 from holdfast.reading.opening import open_log
 from holdfast.reading.outline import Outlines
+from holdfast.reading.plotting import Plotting
 from holdfast.reading.rows import CheckpointRow
 from holdfast.reading.saved import Saved
 from holdfast.reading.seal import Sealed, seal_log
@@ -55,7 +57,7 @@ class Verification(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Workspace(Saved, Searching, Asking):
+class Workspace(Saved, Searching, Asking, Comparing, Plotting):
     """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved: see Saved and Searching.
 
     Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.
@@ -116,9 +118,7 @@ class Workspace(Saved, Searching, Asking):
     def digest_parts(self, name: str, progress: Callable[[int], object] = lambda n: None) -> Digest:
         """The digest, with the parts it is made of, lane by lane. Raises Corrupted where a byte is not what was written."""
         reader = self._reader(name)  # first: a log that cannot be read says why itself
-        check = self._check_log(name, lambda done: None)
-        if check.problems:
-            raise Corrupted(check.problems[0].path, check.problems[0].offset, check.problems[0].what)
+        self._refuse_damage(name)
         with located(self._files, self._folder(name).log):
             return digest_of(reader, progress)
 
@@ -303,6 +303,18 @@ class Workspace(Saved, Searching, Asking):
             return reader
 
         return Source(folder.name, opened, lambda: located(self._files, folder.log))
+
+    def _checked(self, session: str) -> tuple[Source, str]:
+        """A session to be read from, every byte of which is what was written, and how it stands."""
+        source, status = self._source(self._folder(session)), self.session(session).status
+        _ = source.reader  # a log that cannot be read says why itself
+        self._refuse_damage(session)
+        return source, status
+
+    def _refuse_damage(self, name: str) -> None:
+        check = self._check_log(name, lambda done: None)
+        if check.problems:
+            raise Corrupted(check.problems[0].path, check.problems[0].offset, check.problems[0].what)
 
     def _store(self, name: str) -> CheckpointStore:
         return CheckpointStore(self._files, self._folder(name).checkpoints, 0, 0)

@@ -12,7 +12,17 @@ from holdfast.recording.shortway import TokenFunction
 from tests.helpers.sources import ROOT
 
 PAGE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
-OF_OTHER_PARTS = {"reader", "flush_accepted", "diverged", "move_to", "end", "let_go_of_signals"}
+OF_OTHER_PARTS = {
+    "reader",
+    "file_operations",
+    "produced",
+    "is_at_top",
+    "flush_accepted",
+    "diverged",
+    "move_to",
+    "end",
+    "let_go_of_signals",
+}
 """Methods of Run that opening and the recorder call."""
 
 

@@ -38,9 +38,10 @@ def sql(
     root: Root = None,
     json: Json = False,
 ) -> None:
-    """Ask in SQL: tokens, emissions, metrics, modules, transitions, checkpoints, events, files, notes, sessions.
+    """Ask everything saved in SQL.
 
-    Nothing can be changed that way, and nothing else can be read.
+    The tables: tokens, emissions, metrics, modules, transitions, checkpoints, events, files, notes, sessions. Nothing can be
+    changed that way, and nothing else can be read.
 
     Example: holdfast sql "select phase, count(*) from tokens group by 1"
     """

@@ -1,7 +1,6 @@
 """The lines of a log in large pieces: for those who look at all of them."""
 
 from collections.abc import Iterator
-from itertools import islice
 
 import msgspec
 
@@ -27,7 +26,7 @@ class Block(msgspec.Struct, frozen=True):
 
 
 def line_blocks(reader: LogReader, first: int = 1, last: int | None = None) -> Iterator[Block]:
-    """The records first to last in blocks of about a megabyte, or of fewer lines than 4,096, in order and without a gap.
+    """The records first to last in blocks of about a megabyte (some, where they are sealed), in order and without a gap.
 
     Raises what LogReader.read raises.
     """
@@ -62,10 +61,16 @@ def _is_live(extent: Extent) -> bool:
 
 
 def _joined(reader: LogReader, first: int, last: int) -> Iterator[Block]:
-    lines = reader.read(first, last)
-    while piece := [line for _, line in islice(lines, _FEW_LINES)]:
-        yield Block(first, first + len(piece) - 1, b"\n".join(piece))
-        first += len(piece)
+    piece: list[bytes] = []
+    size = 0
+    for n, line in reader.read(first, last):
+        piece.append(line)
+        size += len(line)
+        if size >= _CHUNK_BYTES or len(piece) == _FEW_LINES:
+            yield Block(n - len(piece) + 1, n, b"\n".join(piece))
+            piece, size = [], 0
+    if piece:
+        yield Block(last - len(piece) + 1, last, b"\n".join(piece))
 
 
 def _blocks_of(reader: LogReader, extent: Extent, first: int, last: int) -> Iterator[Block]:

@@ -27,7 +27,8 @@ class _Time(msgspec.Struct):
     ts: int
 
 
-def _time_of(line: bytes) -> int:
+def time_of(line: bytes) -> int:
+    """When a line's record was made. Raises BadRecord."""
     try:
         return msgspec.json.decode(line, type=_Time).ts
     except UNREADABLE as error:
@@ -111,7 +112,7 @@ def rebuild_manifest(reader: LogReader, session: str) -> Manifest | None:
         records=reader.last,
         bytes=sum(extent.end for extent in reader.past.extents),
         created=opened.ts,
-        updated=_time_of(last),
+        updated=time_of(last),
         epoch=next((start.epoch for start in attempt_starts(reader)), None),
         tags=opened.tags,
         notes=opened.notes,

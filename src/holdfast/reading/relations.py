@@ -4,7 +4,6 @@ A session's records are read once: what an earlier question took in of a log sta
 """
 
 import os
-import tempfile
 import threading
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -21,6 +20,7 @@ from holdfast.reading.loader import Source
 from holdfast.reading.sql_tables import TABLES, Table
 from holdfast.reading.superseded import SupersededSpans
 from holdfast.reading.taking import Taking, dead_sql
+from holdfast.storage.files import temporary_folder
 from holdfast.storage.reader import LogReader
 from holdfast.storage.sealed import connection, literal, meta_text, quoted
 
@@ -60,7 +60,7 @@ class Relations:
     def __init__(self, *, memory_bytes: int, threads: int | None = None, readable: Collection[Path] | None = None) -> None:
         import duckdb
 
-        spill = Path(tempfile.gettempdir()) / f"holdfast-{os.getpid()}-{next(_numbers)}"
+        spill = temporary_folder() / f"holdfast-{os.getpid()}-{next(_numbers)}"
         self.scratch = spill.with_suffix(".written")
         """A file that it may write, whatever else is barred."""
         settings: dict[str, Any] = {

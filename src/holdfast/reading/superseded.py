@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 
 from holdfast.reading.blocks import Block, line_blocks
-from holdfast.records import Superseded, decode_bookkeeping
+from holdfast.records import Checkpoint, Superseded, decode_bookkeeping
 from holdfast.storage.reader import LogReader
 from holdfast.storage.recovery import Extent
 
@@ -79,6 +79,20 @@ def superseded_in(block: Block) -> list[Superseded]:
         return []
     found = [decode_bookkeeping(line) for line in block.lines() if line.startswith(_MARK)]
     return [record for record in found if isinstance(record, Superseded)]
+
+
+def is_dead(record: Checkpoint, later: Iterable[Superseded]) -> bool:
+    """Whether a checkpoint's state contains what one of the superseded records behind it took back."""
+    for superseded in later:
+        if superseded.rewound is not None and superseded.rewound < record.n < superseded.n:
+            return True
+        for span in superseded.ranges:
+            matched_up_to = record.position["main"]
+            if span.lane in record.behind:
+                matched_up_to = min(matched_up_to, record.behind[span.lane] - 1)
+            if not span.top and not span.failed and superseded.n > record.n and span.first <= matched_up_to:
+                return True
+    return False
 
 
 def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:

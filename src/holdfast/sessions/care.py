@@ -10,6 +10,7 @@ import msgspec
 from holdfast.errors import Corrupted, SessionNotFound, StorageError, UsageError, line_about, line_in
 from holdfast.reading.catalog import MANIFEST_NAME, NO_SEGMENT, had_records
 from holdfast.reading.locate import located
+from holdfast.reading.superseded import is_dead
 from holdfast.reading.view import superseded_records
 from holdfast.recording.fields import text_value
 from holdfast.records import Annotated, Checkpoint, Closed, Range, Superseded
@@ -19,7 +20,7 @@ from holdfast.sessions.folder import SessionFolder
 from holdfast.sessions.lookup import find_checkpoint
 from holdfast.sessions.manifest import rewrite_manifest
 from holdfast.sessions.names import checked_name
-from holdfast.sessions.resume import find_resume_point, is_dead
+from holdfast.sessions.resume import find_resume_point
 from holdfast.storage import host
 from holdfast.storage.files import Files
 from holdfast.storage.lock import Lock

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import msgspec
 
 from holdfast.errors import HoldfastError
+from holdfast.reading.superseded import is_dead
 from holdfast.records import Checkpoint, Released, Superseded, decode_bookkeeping, kind_of
-from holdfast.sessions.resume import is_dead
 from holdfast.storage.reader import LogReader
 
 

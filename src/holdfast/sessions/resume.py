@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from holdfast.errors import HoldfastError
+from holdfast.reading.superseded import is_dead
 from holdfast.recording.matching import Divergence
 from holdfast.records import (
     CANONICAL_KINDS,
@@ -123,20 +124,6 @@ def find_resume_point(reader: LogReader, verify: Callable[[Checkpoint], None]) -
                 found.checkpoint = record
     found.chain = chain or 0
     return found
-
-
-def is_dead(record: Checkpoint, later: list[Superseded]) -> bool:
-    """Whether a checkpoint's state contains what one of the superseded records behind it took back."""
-    for superseded in later:
-        if superseded.rewound is not None and superseded.rewound < record.n < superseded.n:
-            return True
-        for span in superseded.ranges:
-            matched_up_to = record.position["main"]
-            if span.lane in record.behind:
-                matched_up_to = min(matched_up_to, record.behind[span.lane] - 1)
-            if not span.top and not span.failed and superseded.n > record.n and span.first <= matched_up_to:
-                return True
-    return False
 
 
 class Expectations:

@@ -30,6 +30,7 @@ from holdfast.sessions.program import Program
 from holdfast.sessions.releasing import Releasing
 from holdfast.sessions.restoring import Restoring
 from holdfast.sessions.steps import Steps
+from holdfast.storage.files import Files
 from holdfast.storage.host import boot_id
 from holdfast.storage.reader import LogReader
 
@@ -225,6 +226,18 @@ class Run(Face):
     def reader(self) -> LogReader:
         """A reader of what is flushed of this session's log."""
         return LogReader(self._files, self._parts.folder.log, boot_id())
+
+    def file_operations(self) -> Files:
+        """What the session's files are read and written with."""
+        return self._files
+
+    def produced(self) -> int:
+        """n of the last record that the program has produced, or, while it repeats itself, matched."""
+        return self._recorder.position
+
+    def is_at_top(self) -> bool:
+        """Whether the program is outside every loop and step, where it does again at a resume what it did before."""
+        return not self._program.place
 
     def flush_accepted(self) -> None:
         """Have `reader` find everything accepted, as `flush` does, but append nothing else. At the end of a session it does."""

@@ -5,6 +5,7 @@ import fcntl
 import itertools
 import mmap
 import os
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -256,16 +257,23 @@ def write_synced(files: Files, path: Path, chunks: Iterable[bytes]) -> None:
         file.close()
 
 
+def temporary_folder() -> Path:
+    """Where temporary files go."""
+    return Path(tempfile.gettempdir())
+
+
 def check_target(files: Files, path: Path, *, force: bool) -> None:
     """Raise InvalidSetting where something is in the way of a file that a user wants written."""
+    if not files.exists(path):
+        return
     try:
         files.names(path)
-        raise InvalidSetting(f"{path} is a folder; name a file. Nothing was written")
     except NotADirectoryError:
         if not force:
-            raise InvalidSetting(f"{path} is there already, and nothing was written. Choose another name, or --force") from None
-    except FileNotFoundError:
-        pass
+            what = f"{path} is there already, and nothing was written. Choose another name, or --force"
+            raise InvalidSetting(what) from None
+    else:
+        raise InvalidSetting(f"{path} is a folder; name a file. Nothing was written")
 
 
 def replace_file(files: Files, path: Path, chunks: Iterable[bytes]) -> None:

@@ -1,0 +1,1 @@
+"""What the guide that Holdfast grew from expects: its layout of files."""

@@ -1,0 +1,99 @@
+"""Questions in SQL: the rows are the loader's, and nothing else can be read or done."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import holdfast
+from holdfast.reading.seal import seal_log
+from holdfast.sessions.folder import SessionFolder
+from holdfast.storage.host import boot_id
+from tests.helpers.quick import QuickFiles
+
+
+def record(root: Path, count: int = 40) -> holdfast.Workspace:
+    with holdfast.session("s", root=root, extend=True) as run:
+        for step in run.loop(count):
+            run.token(
+                f"Φ×|M|{step % 5}", z=step / 100, phase="A" if step % 3 else None, tier=step % 4, meta={"step": step, "x": (1,)}
+            )
+            run.metric(loss=float("nan") if step == 3 else 1.0 / (step + 1))
+    return holdfast.Workspace(root)
+
+
+def seal(root: Path) -> None:
+    files = QuickFiles()
+    folder = SessionFolder(files, root, "s")
+    seal_log(files, folder.log, folder.lock, "s", boot_id(), least_bytes=1, most_bytes=6000)
+    assert list(root.rglob("*.parquet"))
+
+
+def rows_of(workspace: holdfast.Workspace, *, superseded: bool = False) -> list[tuple[Any, ...]]:
+    found = workspace.tokens("s", superseded=superseded)
+    return [(row.n, row.token, row.z, row.phase, row.tier, row.source, row.top) for row in found]
+
+
+QUERY = "select n, token, z, phase, tier, source, top from tokens order by n, place"
+
+
+def test_tokens_are_those_of_the_loader_live_sealed_and_both(tmp_path: Path) -> None:
+    workspace = record(tmp_path)
+    assert list(workspace.sql(QUERY)) == rows_of(workspace)
+    seal(tmp_path)
+    assert list(workspace.sql(QUERY)) == rows_of(workspace)
+    record(tmp_path, 60)
+    assert list(workspace.sql(QUERY)) == rows_of(workspace)
+    assert list(holdfast.Workspace(tmp_path).sql(QUERY)) == rows_of(workspace)
+    assert len(rows_of(workspace)) == 60
+
+
+def test_user_values_are_json_and_metrics_are_numbers(tmp_path: Path) -> None:
+    workspace = record(tmp_path)
+    assert list(workspace.sql("select meta->>'$.step' from tokens where z = 0.07")) == [("7",)]
+    ((count, nans),) = workspace.sql("select count(*), count(*) filter (isnan(value)) from metrics where name = 'loss'")
+    assert (count, nans) == (40, 1)
+    assert list(workspace.sql("select session, status from sessions")) == [("s", "finished")]
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ("copy tokens to 'x'", "COPY is not possible"),
+        ("explain analyze copy (select 1) to 'x'", "COPY is not possible"),
+        ("attach 'x'", "ATTACH is not possible"),
+        ("set threads = 1", "SET is not possible"),
+        ("pragma version", "PRAGMA is not possible"),
+        ("create table x (a int)", "CREATE is not possible"),
+        ("select 1; select 2", "these are 2 statements"),
+        ("", "no statement"),
+        ("selec 1", "syntax error"),
+        ("select foo from tokens", "not found"),
+        ("select * from read_text('/etc/passwd')", "only what the sessions hold"),
+        ("select * from read_csv('/etc/passwd')", "only what the sessions hold"),
+        ("select * from glob('/etc/*')", "only what the sessions hold"),
+        ("select * from '/etc/passwd'", "does not exist"),
+    ],
+)
+def test_other_questions_are_refused_by_message(tmp_path: Path, query: str, reason: str) -> None:
+    workspace = record(tmp_path, 3)
+    with pytest.raises(holdfast.BadQuery, match=reason):
+        list(workspace.sql(query))
+
+
+def test_a_question_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+    workspace = record(tmp_path, 3)
+    with pytest.raises(holdfast.QueryStopped, match="longer than"):
+        list(workspace.sql("select count(*) from range(1000000000) a, range(1000000) b", timeout_seconds=0.05))
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "parquet"])
+def test_an_answer_is_written_whole_and_over_nothing(tmp_path: Path, format: str) -> None:
+    workspace, target = record(tmp_path), tmp_path / "out" / f"x.{format}"
+    assert workspace.sql("select n from tokens").write(target, format=format) == 40
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+    with pytest.raises(holdfast.InvalidSetting, match="is there already"):
+        workspace.sql("select n from tokens").write(target, format=format)
+    with pytest.raises(holdfast.InvalidSetting, match="is a folder"):
+        workspace.sql("select n from tokens").write(tmp_path / "out", format=format, force=True)
+    assert workspace.sql("select n from tokens limit 1").write(target, format=format, force=True) == 1
