@@ -4,7 +4,7 @@ HoldfastError
 ├── UsageError                the call cannot be carried out as written; nothing was changed
 │   ├── BadPattern            a pattern to search for that means nothing, with the place
 │   ├── BadQuery              a question in SQL that cannot be asked
-│   ├── QueryStopped          … that took too long, or too much memory
+│   ├── QueryStopped          … that took too long or too much memory, or whose files failed
 │   ├── InvalidSetting        an option out of its range
 │   ├── InvalidValue          a value that cannot be recorded or stored, named by the path of its field
 │   ├── NoSession             something was recorded with no session open
@@ -102,14 +102,14 @@ class BadQuery(UsageError):
 
 
 class QueryStopped(UsageError):
-    """A question in SQL reached its limit of time or memory. Nothing was changed."""
+    """A question in SQL reached its limit of time or memory, or a file that it reads or writes failed. Nothing was changed."""
 
-    def __init__(self, query: str, reason: str) -> None:
-        super().__init__(query, reason)
-        self.query, self.reason = query, reason
+    def __init__(self, query: str, reason: str, advice: str = "Ask for less, or raise the limit") -> None:
+        super().__init__(query, reason, advice)
+        self.query, self.reason, self.advice = query, reason, advice
 
     def __str__(self) -> str:
-        return f"the question was stopped: {self.reason}. Ask for less, or raise the limit"
+        return f"the question was stopped: {self.reason}. {self.advice}"
 
 
 class InvalidSetting(UsageError):

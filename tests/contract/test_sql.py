@@ -29,8 +29,8 @@ def seal(root: Path) -> None:
     assert list(root.rglob("*.parquet"))
 
 
-def rows_of(workspace: holdfast.Workspace, *, superseded: bool = False) -> list[tuple[Any, ...]]:
-    found = workspace.tokens("s", superseded=superseded)
+def rows_of(workspace: holdfast.Workspace) -> list[tuple[Any, ...]]:
+    found = workspace.tokens("s")
     return [(row.n, row.token, row.z, row.phase, row.tier, row.source, row.top) for row in found]
 
 
@@ -79,6 +79,22 @@ def test_other_questions_are_refused_by_message(tmp_path: Path, query: str, reas
     workspace = record(tmp_path, 3)
     with pytest.raises(holdfast.BadQuery, match=reason):
         list(workspace.sql(query))
+
+
+@pytest.mark.parametrize("query", ["explain select 1", "explain (select 1)", "/* a */ explain analyze select n from tokens"])
+def test_a_select_may_be_explained(tmp_path: Path, query: str) -> None:
+    assert list(record(tmp_path, 3).sql(query))
+
+
+@pytest.mark.parametrize("place", ["data", "end"])
+def test_a_damaged_sealed_file_is_told_of(tmp_path: Path, place: str) -> None:
+    workspace = record(tmp_path)
+    seal(tmp_path)
+    for path in tmp_path.rglob("*.parquet"):
+        data = path.read_bytes()
+        path.write_bytes(b"PAR1" + bytes(len(data) - 4) if place == "end" else data[:4] + bytes(600) + data[604:])
+    with pytest.raises(holdfast.HoldfastError):
+        list(workspace.sql(QUERY))
 
 
 def test_a_question_that_takes_too_long_is_stopped(tmp_path: Path) -> None:

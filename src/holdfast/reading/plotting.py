@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from holdfast.errors import InvalidSetting
 from holdfast.reading.filters import Names
 from holdfast.reading.loader import Source
-from holdfast.storage.files import Files, make_folders, replace_file, write_errors
+from holdfast.storage.files import Files, check_target, make_folders, replace_file, write_errors
 
 if TYPE_CHECKING:
     from holdfast.reading.curves import Curve
@@ -66,10 +66,7 @@ class Plotting:
         kind = path.suffix.lower().removeprefix(".")
         if kind not in _FORMATS:
             raise InvalidSetting(f"{path.name}: a plot goes to a file that ends in .png or .svg")
-        if path.is_dir():
-            raise InvalidSetting(f"{path} is a folder. Nothing was changed; name a file in it")
-        if self._files.exists(path) and not force:
-            raise InvalidSetting(f"{path} is there already. Nothing was changed; replace it with force=True (--force)")
+        check_target(self._files, path, force=force)
         from holdfast.reading.drawing import draw
 
         data = draw(self.curves(session, metric=metric, z=z, smooth=smooth), kind, log=log)

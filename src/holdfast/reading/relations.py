@@ -3,12 +3,11 @@
 A session's records are read once: what an earlier question took in of a log stays, and only what came since is added.
 """
 
-import os
+import secrets
 import threading
-import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import count, groupby
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ import msgspec
 
 from holdfast.errors import Corrupted, ReadFailed
 from holdfast.reading.blocks import Block, line_blocks
+from holdfast.reading.index.build import mark_of
 from holdfast.reading.loader import Source
 from holdfast.reading.sql_tables import TABLES, Table
 from holdfast.reading.superseded import SupersededSpans
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], object]
 """Is told of a session that is being taken in: records done, and of how many."""
 _ROWS_AT_ONCE = 8192
-_PUT_BETWEEN = 256  # up to so many records that stand as lines in a sealed file are put between its columns; more are sorted
-_numbers = count()
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -48,21 +46,22 @@ class _Taken:
 
     last: int = 0
     superseded: tuple[int, ...] = ()
-    as_lines: dict[Path, list[int]] = field(default_factory=dict)  # by sealed file: the records that stand there as lines
 
 
 class Relations:
     """A DuckDB of its own, in memory, that spills into the folder for temporary files.
 
-    memory_bytes: the most that it holds. readable: the only files that it can touch, for good; None for any.
+    memory_bytes: the most that it holds. sealed: the stretches whose files it can read; other files it cannot touch.
     """
 
-    def __init__(self, *, memory_bytes: int, threads: int | None = None, readable: Collection[Path] | None = None) -> None:
+    def __init__(self, *, memory_bytes: int, sealed: frozenset[Stretch]) -> None:
         import duckdb
 
-        spill = temporary_folder() / f"holdfast-{os.getpid()}-{next(_numbers)}"
+        self.memory_bytes, self.sealed = memory_bytes, sealed
+        spill = temporary_folder() / f"holdfast-{secrets.token_hex(8)}"  # nobody else can have put something there
         self.scratch = spill.with_suffix(".written")
-        """A file that it may write, whatever else is barred."""
+        """The one file that it may write, for who holds `writing`."""
+        self.writing = threading.Lock()
         settings: dict[str, Any] = {
             "memory_limit": f"{memory_bytes}B",
             "temp_directory": str(spill),
@@ -71,19 +70,15 @@ class Relations:
             "python_enable_replacements": "false",
             "preserve_insertion_order": "true",
         }
-        if threads is not None:
-            settings["threads"] = str(threads)
         self._database = duckdb.connect(":memory:", config=settings)
         self._database.execute("CREATE SCHEMA taken")
         for table in TABLES.values():
             columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns.items())
             self._database.execute(f"CREATE TABLE taken.{table.name} (log UINTEGER, {columns})")
-        self.readable = None if readable is None else frozenset(readable)
-        if self.readable is not None:
-            paths = ", ".join(literal(str(path)) for path in sorted([*self.readable, self.scratch]))
-            self._database.execute(f"SET allowed_paths = [{paths}]")
-            self._database.execute("SET enable_external_access = false")
-            self._database.execute("SET lock_configuration = true")
+        paths = {str(self.scratch), *(str(stretch.path) for stretch in sealed)}
+        self._database.execute(f"SET allowed_paths = [{', '.join(map(literal, sorted(paths)))}]")
+        self._database.execute("SET enable_external_access = false")
+        self._database.execute("SET lock_configuration = true")
         self._lock = threading.Lock()
         self._logs: dict[tuple[str, int], int] = {}
         self._taken: dict[tuple[int, str], _Taken] = {}
@@ -106,7 +101,7 @@ class Relations:
                 for rows in gathered.values():
                     rows.flush()
                 self._database.commit()
-            except BaseException:
+            except BaseException:  # Ctrl-C too
                 self._database.rollback()
                 for name in TABLES:  # begin again: some may have been counted as taken in
                     self._database.execute(f"DELETE FROM taken.{name}")
@@ -125,33 +120,6 @@ class Relations:
                     if stretch.path is not None:
                         parts.append(_token_select(source, stretch, superseded=superseded))
             cursor.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {' UNION ALL '.join(parts)}")
-
-    def in_order(self, source: Source, name: str, *, superseded: bool) -> list[str]:
-        """SQL for the rows of a table that a session has: selects whose rows, one select's behind the other's, are in the order
-        of the log. They were taken in before."""
-        log = self._logs[_identity(source)]
-        kept = self._taken_rows(name, [log], superseded=superseded)
-        if name != "tokens":
-            return [kept]
-        found: list[str] = []
-        for stretch in stretches(source.reader):
-            here = f"{kept} AND n BETWEEN {stretch.first} AND {stretch.last}"
-            numbers = self._taken[log, name].as_lines.get(stretch.path, []) if stretch.path is not None else []
-            if stretch.path is None:
-                found.append(here)
-            elif len(numbers) > _PUT_BETWEEN:
-                columns = _token_select(source, stretch, superseded=superseded)
-                found.append(f"SELECT * FROM ({columns} UNION ALL {here}) ORDER BY n, place")
-            else:
-                first = stretch.first
-                for n in numbers:
-                    if n > first:
-                        found.append(_token_select(source, Stretch(first, n - 1, stretch.path), superseded=superseded))
-                    found.append(f"{kept} AND n = {n}")
-                    first = n + 1
-                if first <= stretch.last:
-                    found.append(_token_select(source, Stretch(first, stretch.last, stretch.path), superseded=superseded))
-        return found
 
     def _taken_rows(self, name: str, logs: Sequence[int], *, superseded: bool) -> str:
         columns = ", ".join(quoted(column) for column in TABLES[name].columns)
@@ -175,9 +143,7 @@ class Relations:
             if stretch.path is not None:
                 for name, first in missing.items():
                     part = Stretch(first, stretch.last, stretch.path)
-                    numbers = known[name].as_lines.setdefault(stretch.path, [])
                     for block in _lines_in(reader, part, TABLES[name]):
-                        numbers += range(block.first, block.last + 1)
                         gathered[name].add(log, source.session, block, spans)
             else:
                 for block in line_blocks(reader, min(missing.values()), stretch.last):
@@ -210,14 +176,14 @@ def stretches(reader: LogReader) -> list[Stretch]:
     return found
 
 
-def sealed_paths(sources: Sequence[Source]) -> frozenset[Path]:
-    """The sealed files that hold something of these logs."""
-    return frozenset(stretch.path for source in sources for stretch in stretches(source.reader) if stretch.path is not None)
+def sealed_stretches(sources: Sequence[Source]) -> frozenset[Stretch]:
+    """What of these logs is sealed."""
+    return frozenset(stretch for source in sources for stretch in stretches(source.reader) if stretch.path is not None)
 
 
 def _identity(source: Source) -> tuple[str, int]:
     """What tells a session from another one that had its name before."""
-    return source.session, zlib.crc32(source.reader.find(1)) if source.reader.last else 0
+    return source.session, mark_of(source.reader.find(1)) if source.reader.last else 0
 
 
 def _from(block: Block, first: int) -> Block:
@@ -243,12 +209,12 @@ def _lines_in(reader: LogReader, stretch: Stretch, table: Table) -> Iterator[Blo
                 numbers.append(n)
                 lines.append(line)
     except duckdb.Error as error:
-        raise read_failure(reader, stretch.path, error) from None
+        raise _failure(reader, stretch.path, error) from None
     if numbers:
         yield Block(numbers[0], numbers[-1], "\n".join(lines).encode())
 
 
-def read_failure(reader: LogReader, path: Path, error: Exception) -> ReadFailed | Corrupted:
+def _failure(reader: LogReader, path: Path, error: Exception) -> ReadFailed | Corrupted:
     """What is wrong with a sealed file that DuckDB cannot read."""
     what = str(error).partition("\n")[0]
     if not reader.files.exists(path):

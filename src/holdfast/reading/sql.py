@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast.errors import BadQuery, InvalidSetting, QueryStopped, WriteFailed
+from holdfast.errors import BadQuery, InvalidSetting, QueryStopped
 from holdfast.reading.catalog import Manifest
 from holdfast.reading.filters import Names
 from holdfast.reading.loader import Source
-from holdfast.reading.relations import Progress, Relations, sealed_paths
+from holdfast.reading.relations import Progress, Relations, sealed_stretches
 from holdfast.reading.sql_tables import TABLES
 from holdfast.reading.tables import library
-from holdfast.storage.files import RealFiles, check_target, chunks_of, make_folders, read_errors, replace_file
+from holdfast.storage.files import RealFiles, check_target, chunks_of, make_folders, replace_file, write_errors
 from holdfast.storage.sealed import literal, quoted
 
 if TYPE_CHECKING:
@@ -27,12 +27,15 @@ TIMEOUT_SECONDS = 300.0
 _LEAST_MEMORY_BYTES = 32 << 20
 _ROWS_AT_ONCE = 4096
 _TRIES = 3
+_AGAIN = "Nothing was changed; ask again"
 _WRITTEN = {
     "json": "FORMAT json",
     "csv": "FORMAT csv, HEADER true",
     "parquet": "FORMAT parquet, COMPRESSION zstd",
 }
-_EXPLAIN = re.compile(r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN\s+(?:ANALYZE\s+)?(?:\([^)]*\)\s*)?", re.IGNORECASE | re.DOTALL)
+_EXPLAIN = re.compile(
+    r"(?:\s|--[^\n]*\n|/\*.*?\*/)*EXPLAIN\s+(?:ANALYZE\s+)?(?:\(\s*(?:ANALYZE|FORMAT)[^)]*\)\s*)?", re.IGNORECASE | re.DOTALL
+)
 SESSIONS = "sessions"
 _POSSIBLE = f"one SELECT, or EXPLAIN of one, over {', '.join(TABLES)} and {SESSIONS}"
 _SESSION_COLUMNS = {
@@ -57,8 +60,8 @@ class Answer:
     columns: their names; types: as DuckDB calls them. Raises QueryStopped where it takes too long or too much memory.
     """
 
-    def __init__(self, query: str, cursor: "duckdb.DuckDBPyConnection", stop: "_Deadline", scratch: Path) -> None:
-        self._query, self._cursor, self._stop, self._scratch = query, cursor, stop, scratch
+    def __init__(self, query: str, cursor: "duckdb.DuckDBPyConnection", stop: "_Deadline", relations: Relations) -> None:
+        self._query, self._cursor, self._stop, self._relations = query, cursor, stop, relations
         described = cursor.description or []
         self.columns = tuple(str(entry[0]) for entry in described)
         self.types = tuple(str(entry[1]) for entry in described)
@@ -105,28 +108,30 @@ class Answer:
         options = _WRITTEN.get(format)
         if options is None:
             raise InvalidSetting(f"format={format!r} is not known; it is one of {', '.join(_WRITTEN)}")
-        target, files = Path(path), RealFiles()
+        target, files, scratch = Path(path).absolute(), RealFiles(), self._relations.scratch
         check_target(files, target, force=force)
-        make_folders(files, self._scratch.parent)
-        statement = f"COPY (\n{self._query.strip().rstrip(';')}\n) TO {literal(str(self._scratch))} ({options})"
-        try:
-            ((count,),) = self._asked(lambda: self._cursor.execute(statement).fetchall())
-            with read_errors(self._scratch):
-                scratch = files.open(self._scratch)
+        statement = f"COPY (\n{self._query.strip().rstrip(';')}\n) TO {literal(str(scratch))} ({options})"
+        with self._relations.writing, write_errors(target):
             try:
-                make_folders(files, target.absolute().parent)
-                replace_file(files, target, chunks_of(scratch, scratch.size()))
+                ((count,),) = self._asked(lambda: self._cursor.execute(statement).fetchall())
+                make_folders(files, target.parent)
+                written = files.open(scratch)
+                try:
+                    replace_file(files, target, chunks_of(written, written.size()))
+                finally:
+                    written.close()
             finally:
-                scratch.close()
-        except OSError as error:
-            raise WriteFailed(target, error.strerror or type(error).__name__) from error
-        finally:
-            if files.exists(self._scratch):
-                files.unlink(self._scratch)
+                if files.exists(scratch):
+                    files.unlink(scratch)
         return int(count)
 
     def _asked(self, call: Callable[[], Any]) -> Any:
-        return self._stop.during(self._query, call)
+        import duckdb
+
+        try:
+            return self._stop.during(self._query, call)
+        except duckdb.IOException as error:
+            raise QueryStopped(self._query, _first_line(error), _AGAIN) from None
 
 
 class _Deadline:
@@ -176,7 +181,7 @@ class Asking:
         raise NotImplementedError  # the workspace knows its sessions
 
     def _described(self, session: Names, epoch: int | None) -> list[Manifest]:
-        raise NotImplementedError
+        raise NotImplementedError  # that too
 
     def sql(
         self,
@@ -220,7 +225,7 @@ class Asker:
     """Asks, and keeps what was taken in for the next question."""
 
     def __init__(self) -> None:
-        self._relations: tuple[int, Relations] | None = None
+        self._relations: Relations | None = None
         self._lock = threading.Lock()
 
     def ask(
@@ -238,34 +243,38 @@ class Asker:
         """The answer to a checked query that names these tables."""
         import duckdb
 
-        for left in range(_TRIES, 0, -1):
-            found = sources() if set(names) - {SESSIONS} else []
+        logged = [name for name in names if name != SESSIONS]
+
+        def once() -> Answer:
+            found = sources() if logged else []
             relations = self._relations_for(found, memory_bytes)
-            relations.take_in(found, [name for name in names if name != SESSIONS], progress)
+            relations.take_in(found, logged, progress)
             cursor = relations.cursor()
+            stop = _Deadline(cursor, timeout_seconds, memory_bytes)
+            stop.during(query, lambda: relations.create_views(cursor, found, logged, superseded=superseded))
+            if SESSIONS in names:
+                _create_sessions(cursor, sessions())
+            stop.during(query, lambda: cursor.execute(query))
+            return Answer(query, cursor, stop, relations)
+
+        for _ in range(_TRIES - 1):
             try:
-                relations.create_views(cursor, found, [name for name in names if name != SESSIONS], superseded=superseded)
-                if SESSIONS in names:
-                    _create_sessions(cursor, sessions())
-                stop = _Deadline(cursor, timeout_seconds, memory_bytes)
-                stop.during(query, lambda cursor=cursor: cursor.execute(query))  # type: ignore[misc]
-                return Answer(query, cursor, stop, relations.scratch)
-            except duckdb.IOException as error:
-                if left == 1:
-                    raise BadQuery(query, f"the files of a session changed again and again: {_first_line(error)}") from None
-        raise AssertionError("unreachable")
+                return once()
+            except duckdb.IOException:
+                pass  # a sealed file is gone since it was found: what took its place is found anew
+        try:
+            return once()
+        except duckdb.IOException as error:
+            raise QueryStopped(query, _first_line(error), _AGAIN) from None
 
     def _relations_for(self, sources: Sequence[Source], memory_bytes: int) -> Relations:
         """Those of the last question, where they may read all the files that are needed now."""
-        wanted = sealed_paths(sources)
+        wanted = sealed_stretches(sources)
         with self._lock:
-            if self._relations is not None:
-                known_bytes, known = self._relations
-                if known_bytes == memory_bytes and known.readable is not None and wanted <= known.readable:
-                    return known
-            relations = Relations(memory_bytes=memory_bytes, readable=wanted)
-            self._relations = memory_bytes, relations
-            return relations
+            known = self._relations
+            if known is None or known.memory_bytes != memory_bytes or not wanted <= known.sealed:
+                known = self._relations = Relations(memory_bytes=memory_bytes, sealed=wanted)
+            return known
 
 
 def check_query(query: str) -> list[str]:

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from holdfast.codec import encode
 from holdfast.reading import shelves
 from holdfast.reading.blocks import Block
 from holdfast.reading.columns import TOKEN_FIELDS, batch_of, shown_text
 from holdfast.reading.filters import Filter
+from holdfast.reading.index.build import text_of
 from holdfast.reading.rows import (
     CheckpointRow,
     EmissionRow,
@@ -26,6 +26,7 @@ from holdfast.reading.rows import (
 )
 from holdfast.reading.shelves import Shelf
 from holdfast.reading.superseded import SupersededSpans
+from holdfast.reading.tables import json_of
 
 _SQL_TYPES: dict[Any, str] = {int: "BIGINT", float: "DOUBLE", str: "VARCHAR", bool: "BOOLEAN"}
 
@@ -66,7 +67,7 @@ class Table:
             if name == "value":
                 found = [_number(value) for value in found]
             elif kind == "JSON":
-                found = [None if value is None and name != "exact" else _json(value) for value in found]
+                found = [None if value is None and name != "exact" else json_of(value) for value in found]
             elif kind == "VARCHAR":
                 found = [None if value is None else shown_text(value) for value in found]
             columns[name] = found
@@ -78,9 +79,9 @@ class Table:
         for name, kind in self.columns.items():
             found: list[Any] = [session] * len(batch) if name == "session" else getattr(batch, name)
             if name == "token":
-                found = [value if type(value) is str else _text(value) for value in found]
+                found = [text_of(value) for value in found]
             elif kind == "JSON":
-                found = [None if value is None else _json(value) for value in found]
+                found = [None if value is None else json_of(value) for value in found]
             columns[name] = found
         return columns
 
@@ -110,11 +111,6 @@ def _sql_type(annotation: Any) -> str:
     return "JSON"
 
 
-def _text(token: int | bytes) -> str:
-    """A token's text, as searching sees it."""
-    return token.decode("utf-8", "backslashreplace") if isinstance(token, bytes | bytearray) else str(token)
-
-
 def _number(value: Any) -> str | None:
     """A number as SQL reads it from a text; None for what is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -123,7 +119,3 @@ def _number(value: Any) -> str | None:
         return repr(float(value))
     except OverflowError:  # an integer beyond all floats
         return "inf" if value > 0 else "-inf"
-
-
-def _json(value: object) -> str:
-    return msgspec.json.encode(encode(value)).decode()

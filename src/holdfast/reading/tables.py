@@ -90,7 +90,7 @@ def _plain_columns(columns: dict[str, list[Any]], row_type: type[Row]) -> dict[s
     for name, values in columns.items():
         kind = _kind_of(name, values, row_type)
         if kind is None:
-            plain[name] = [None if value is None else _json(value) for value in values], str
+            plain[name] = [None if value is None else json_of(value) for value in values], str
         elif kind is str:
             plain[name] = [None if value is None else shown_text(value) for value in values], str
         else:
@@ -117,5 +117,6 @@ def _hints(row_type: type[Row]) -> dict[str, Any]:
     return {field.name: field.type for field in msgspec.structs.fields(row_type)}
 
 
-def _json(value: object) -> str:
+def json_of(value: object) -> str:
+    """A user value as the JSON text that the log has of it."""
     return msgspec.json.encode(encode(value)).decode()

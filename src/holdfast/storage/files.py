@@ -270,10 +270,10 @@ def check_target(files: Files, path: Path, *, force: bool) -> None:
         files.names(path)
     except NotADirectoryError:
         if not force:
-            what = f"{path} is there already, and nothing was written. Choose another name, or --force"
+            what = f"{path} is there already. Nothing was changed; replace it with force=True (--force)"
             raise InvalidSetting(what) from None
     else:
-        raise InvalidSetting(f"{path} is a folder; name a file. Nothing was written")
+        raise InvalidSetting(f"{path} is a folder. Nothing was changed; name a file in it")
 
 
 def replace_file(files: Files, path: Path, chunks: Iterable[bytes]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from holdfast.storage.files import Files, make_folders
+from holdfast.storage.host import is_alive
 
 _temporaries = itertools.count()
 
@@ -46,18 +47,8 @@ def _sweep(files: Files, path: Path) -> None:
     left = re.compile(re.escape(f".{path.name}.") + r"([0-9]+)-[0-9]+\.(new|old)")
     for name in files.names(path.parent):
         found = left.fullmatch(name)
-        if found and not _is_alive(int(found[1])) and (found[2] == "new" or files.exists(path)):
+        if found and not is_alive(int(found[1])) and (found[2] == "new" or files.exists(path)):
             remove_tree(files, path.parent / name)
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        pass
-    return True
 
 
 def remove_tree(files: Files, path: Path) -> None:

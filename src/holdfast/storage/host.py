@@ -56,3 +56,14 @@ def degraded(kind: str) -> str | None:
     if not can_map(kind):
         return f"the workspace is on {kind}, where each record costs one write (docs/promises.md)"
     return None
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process of this number is there, as far as can be seen: also another one that has it now."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        pass
+    return True

@@ -197,25 +197,19 @@ def token_line(
     meta_text: the SQL of `meta` as JSON, which stands where it is not NULL; None where there is none.
     """
 
-    def text(value: str) -> str:
-        return _text_sql(value, seal)
-
-    def written(value: str, kind: MetaType) -> str:
-        return _value_sql(value, kind, seal)
-
     def field(name: str) -> str:
         if name == "token":
-            return written(column(name), seal.token)
+            return _value_sql(column(name), seal.token, seal)
         if name == "z":
             return float_text(column(name))
-        return text(column(name)) if name in ("phase", "source") else column(name)
+        return _text_sql(column(name), seal) if name in ("phase", "source") else column(name)
 
     parts = [
         literal('{"kind":"token","n":'),
         column("n"),
         literal(',"ts":'),
         column("ts"),
-        literal(',"lane":') + f" || {text(column('lane'))}",
+        literal(',"lane":') + f" || {_text_sql(column('lane'), seal)}",
         f"if({column('top')}, " + literal(',"top":true') + ", '')",
         literal(',"back":') + f" || {column('back')}",
         *(f"{literal(',' + json_text(name) + ':')} || {field(name)}" for name in seal.fields),

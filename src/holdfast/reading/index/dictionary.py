@@ -239,7 +239,7 @@ def _with_parts(lines: Lines, is_tidy: bool) -> Dictionary:
     for different, numbers in zip(interned[: min(most, longest)], codes, strict=False):
         part, ids = lines_of(list(different))
         parts.append(part)
-        kept.append(ids[np.concatenate(numbers)].astype(np.uint8 if len(different) <= 256 else np.uint32))
+        kept.append(ids[np.concatenate(numbers)].astype(np.min_scalar_type(len(different) - 1)))
     return (
         Dictionary(lines, parts, kept, np.concatenate(counts), is_tidy=is_tidy) if parts else Dictionary(lines, is_tidy=is_tidy)
     )

@@ -4,7 +4,6 @@ A file is `HOLDFIDX`, the length of its head and the head's CRC-32 (4 bytes each
 arrays, each at a multiple of 64 bytes. It gets its name when it is synced, so that what has a name is whole.
 """
 
-import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from holdfast.reading.index.piece import Piece
 from holdfast.reading.index.sorted_lines import Lines
 from holdfast.records import Range, Superseded
 from holdfast.storage.files import Files, make_folders, replace_file
+from holdfast.storage.host import is_alive
 
 if TYPE_CHECKING:
     from holdfast.reading.index.sorted_lines import Array
@@ -103,7 +103,7 @@ def sweep(files: Files, folder: Path, kept: Sequence[Piece]) -> None:
     for name in files.names(folder):
         match, temporary = _NAME.fullmatch(name), _TEMPORARY.fullmatch(name)
         is_covered = match is not None and name not in keep and int(match[2]) <= last
-        if is_covered or (temporary is not None and not _is_alive(int(temporary[1]))):
+        if is_covered or (temporary is not None and not is_alive(int(temporary[1]))):
             try:
                 files.unlink(folder / name)
             except OSError:
@@ -238,13 +238,3 @@ def _encoded(piece: Piece) -> Iterator[bytes]:
 
 def _aligned(offset: int) -> int:
     return -(-offset // _ALIGNED) * _ALIGNED
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        pass
-    return True
