@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
     from holdfast.reading.compare import Comparison
     from holdfast.reading.curves import Curve
+    from holdfast.reading.export import Exported
     from holdfast.reading.follower import Batch, Consumer, Follower, Position
     from holdfast.reading.hits import Hit, Hits
     from holdfast.reading.loader import Rows
@@ -54,6 +55,7 @@ _LATER = {
     "Workspace": "holdfast.workspace",
     "Comparison": "holdfast.reading.compare",
     "Curve": "holdfast.reading.curves",
+    "Exported": "holdfast.reading.export",
     **dict.fromkeys(("Hit", "Hits"), "holdfast.reading.hits"),
     "TextHit": "holdfast.reading.texts",
     "Rows": "holdfast.reading.loader",
@@ -74,6 +76,7 @@ __all__ = [
     "Curve",
     "DiskFull",
     "Diverged",
+    "Exported",
     "Follower",
     "Health",
     "Hit",

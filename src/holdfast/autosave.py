@@ -70,13 +70,11 @@ class KiraEngine(Kira):
     ) -> Path:
         """Write the run so far to a file or folder outside the session, for other programs; it records nothing.
 
-        format: "guide". include: tokens, emissions, modules, states, checkpoints; all where None. force: an earlier export of
-        that name is replaced. Returns the path. Raises InvalidSetting, WriteFailed.
+        format: "json", "csv", "parquet" or "guide". include: of what that format has (see Workspace.export); all where None.
+        force: an earlier export of that name is replaced. Returns the path. Raises InvalidSetting, WriteFailed.
         """
-        if format != "guide":
-            raise InvalidSetting(f'format={format!r} is not known here; it is "guide". Nothing was written')
         state = self.state.recorded()
-        return export_run(self.run, Path(output), include=include, force=force, state=state).path
+        return export_run(self.run, Path(output), format=format, include=include, force=force, state=state)
 
     def close(self) -> None:
         """Close the session as finished."""

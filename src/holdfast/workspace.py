@@ -9,6 +9,7 @@ from typing import Any, overload
 import msgspec
 
 from holdfast.errors import Corrupted, HoldfastError, SessionNotFound, WorkspaceUnusable
+from holdfast.guide.exporting import Exporting
 from holdfast.reading import verify as verifying
 from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, had_records, list_sessions, provenance_of
 from holdfast.reading.catalog import Manifest as SessionInfo
@@ -57,7 +58,7 @@ class Verification(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Workspace(Saved, Searching, Asking, Comparing, Plotting):
+class Workspace(Saved, Searching, Asking, Comparing, Plotting, Exporting):
     """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved: see Saved and Searching.
 
     Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.

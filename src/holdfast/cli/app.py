@@ -11,7 +11,7 @@ from holdfast.cli import output
 from holdfast.cli.failures import in_one_line
 
 _RUNNING = ("run", "kira")
-_LOOKING = ("sessions", "show", "search", "sql", "checkpoints", "stats", "digest", "compare", "plot", "verify")
+_LOOKING = ("sessions", "show", "search", "sql", "checkpoints", "stats", "digest", "compare", "plot", "export", "verify")
 _CHANGING = ("resume", "fork", "export_checkpoint", "note", "rename", "seal", "delete")
 _ALL = (*_RUNNING, *_LOOKING, *_CHANGING)
 """Each is a function in the file of its name; help shows them in this order."""

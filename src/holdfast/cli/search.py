@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Protocol
 
 import typer
@@ -11,6 +10,7 @@ import typer
 from holdfast import InvalidSetting, Workspace
 from holdfast.cli import amounts, output, portrait
 from holdfast.cli.charts import bar_of
+from holdfast.cli.filters import Epoch, Phases, Sessions, Since, Sources, Superseded, Tiers, Until, ZRange, range_of, time_of
 from holdfast.cli.layout import Column
 from holdfast.cli.options import Json, Root
 from holdfast.cli.output import Cell, Marked
@@ -35,18 +35,18 @@ def search(
     *,
     regex: Annotated[bool, typer.Option("--regex", "-E", help="PATTERN is a regular expression, in RE2's syntax.")] = False,
     text: Annotated[bool, typer.Option("--text", "-t", help="Look for PATTERN in the texts of emissions and notes.")] = False,
-    session: Annotated[list[str] | None, typer.Option("--session", "-s", metavar="SESSION", help="Only in these.")] = None,
-    epoch: Annotated[int | None, typer.Option("--epoch", metavar="N", help="Only sessions of this training epoch.")] = None,
-    phase: Annotated[list[str] | None, typer.Option("--phase", metavar="PHASE", help="Only of these phases.")] = None,
-    tier: Annotated[list[int] | None, typer.Option("--tier", metavar="N", help="Only of these tiers.")] = None,
-    z: Annotated[str | None, typer.Option("--z", metavar="LOW:HIGH", help="Only with a z in this range.")] = None,
-    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="Only from this time on.")] = None,
-    until: Annotated[str | None, typer.Option("--until", metavar="TIME", help="Only before this time.")] = None,
-    source: Annotated[list[str] | None, typer.Option("--source", metavar="SOURCE", help="Only from these sources.")] = None,
+    session: Sessions = None,
+    epoch: Epoch = None,
+    phase: Phases = None,
+    tier: Tiers = None,
+    z: ZRange = None,
+    since: Since = None,
+    until: Until = None,
+    source: Sources = None,
     meta: Annotated[
         list[str] | None, typer.Option("--meta", metavar="KEY[=VALUE]", help="Only with this in their metadata.")
     ] = None,
-    superseded: Annotated[bool, typer.Option("--superseded", help="Superseded ones too.")] = False,
+    superseded: Superseded = False,
     first: Annotated[int | None, typer.Option("--first", min=0, metavar="N", help="Only the first N.")] = None,
     last: Annotated[
         int | None,
@@ -80,9 +80,9 @@ def search(
         "session": session or None,
         "epoch": epoch,
         "phase": phase or None,
-        "z": _range(z),
-        "since": _time("--since", since),
-        "until": _time("--until", until),
+        "z": range_of(z),
+        "since": time_of("--since", since),
+        "until": time_of("--until", until),
         "superseded": superseded,
     }
     if first is not None and last is not None:
@@ -240,31 +240,3 @@ def _print_groups(what: str, counts: dict[Any, int], *, json: bool) -> None:
         Column(name="", least=8, rank=2),
     )
     output.print_table(columns, rows)
-
-
-def _range(text: str | None) -> tuple[float | None, float | None] | None:
-    """LOW:HIGH, either of which may be left out."""
-    if text is None:
-        return None
-    low, colon, high = text.partition(":")
-    try:
-        if not colon:
-            raise ValueError
-        return float(low) if low else None, float(high) if high else None
-    except ValueError:
-        raise InvalidSetting(f"--z {text}: a range is written as in 0.6:0.9, 0.6: or :0.9") from None
-
-
-def _time(option: str, text: str | None) -> datetime | int | None:
-    """Microseconds since 1970, or a date and time, of this machine's zone where it names none."""
-    if text is None:
-        return None
-    if re.fullmatch("[0-9]{12,}", text):
-        return int(text)
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidSetting(
-            f"{option} {text}: a time is written as in 2026-11-25T14:30, or as microseconds since 1970"
-        ) from None
-    return found.astimezone() if found.tzinfo is None else found

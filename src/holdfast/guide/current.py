@@ -7,8 +7,11 @@ from typing import Any
 import msgspec
 
 from holdfast.errors import InvalidSetting
-from holdfast.guide.export import GuideExport, export_guide
+from holdfast.guide.export import export_guide
+from holdfast.guide.exporting import GUIDE, check_format
 from holdfast.guide.layout import plain
+from holdfast.reading.export import export_tables
+from holdfast.reading.filters import filter_of
 from holdfast.reading.loader import Source
 from holdfast.reading.locate import located
 from holdfast.sessions.names import checked_name
@@ -49,14 +52,18 @@ def _state_in(run: Run, output: Path) -> Any:
 
 
 def export_run(
-    run: Run, output: Path, *, include: Collection[str] | None, force: bool, state: Mapping[str, Any]
-) -> GuideExport:
-    """Write the run so far to a folder; it records nothing."""
+    run: Run, output: Path, *, format: str, include: Collection[str] | None, force: bool, state: Mapping[str, Any]
+) -> Path:
+    """Write the run so far to a file or folder, whose path is returned; it records nothing."""
+    check_format(format)
     run.flush_accepted()
-    source = source_of(run)
-    return export_guide(
-        run.file_operations(), source, output, include=include, force=force, last=run.produced(), state=dict(state)
-    )
+    files, source, last = run.file_operations(), source_of(run), run.produced()
+    if format == GUIDE:
+        return export_guide(files, source, output, include=include, force=force, last=last, state=dict(state)).path
+    wanted = filter_of()
+    return export_tables(
+        files, lambda: [source], output, format=format, include=include, wanted=wanted, up_to=last, force=force
+    ).path
 
 
 def source_of(run: Run) -> Source:

@@ -51,16 +51,16 @@ class _Taken:
 class Relations:
     """A DuckDB of its own, in memory, that spills into the folder for temporary files.
 
-    memory_bytes: the most that it holds. sealed: the stretches whose files it can read; other files it cannot touch.
+    memory_bytes: the most that it holds. threads: that it works with; as many as there are cores where None.
     """
 
-    def __init__(self, *, memory_bytes: int, sealed: frozenset[Stretch]) -> None:
+    def __init__(self, *, memory_bytes: int, threads: int | None = None) -> None:
         import duckdb
 
-        self.memory_bytes, self.sealed = memory_bytes, sealed
+        self.memory_bytes, self.sealed = memory_bytes, frozenset[Stretch]()
         spill = temporary_folder() / f"holdfast-{secrets.token_hex(8)}"  # nobody else can have put something there
         self.scratch = spill.with_suffix(".written")
-        """The one file that it may write, for who holds `writing`."""
+        """The one file that it may write once it is locked, for who holds `writing`."""
         self.writing = threading.Lock()
         settings: dict[str, Any] = {
             "memory_limit": f"{memory_bytes}B",
@@ -70,18 +70,28 @@ class Relations:
             "python_enable_replacements": "false",
             "preserve_insertion_order": "true",
         }
+        if threads is not None:
+            settings["threads"] = threads
         self._database = duckdb.connect(":memory:", config=settings)
         self._database.execute("CREATE SCHEMA taken")
         for table in TABLES.values():
             columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns.items())
             self._database.execute(f"CREATE TABLE taken.{table.name} (log UINTEGER, {columns})")
+        self._lock = threading.Lock()
+        self._logs: dict[tuple[str, int], int] = {}
+        self._taken: dict[tuple[int, str], _Taken] = {}
+
+    def lock(self, sealed: frozenset[Stretch]) -> None:
+        """From now on read no files but those of these stretches, and change no setting."""
+        self.sealed = sealed
         paths = {str(self.scratch), *(str(stretch.path) for stretch in sealed)}
         self._database.execute(f"SET allowed_paths = [{', '.join(map(literal, sorted(paths)))}]")
         self._database.execute("SET enable_external_access = false")
         self._database.execute("SET lock_configuration = true")
-        self._lock = threading.Lock()
-        self._logs: dict[tuple[str, int], int] = {}
-        self._taken: dict[tuple[int, str], _Taken] = {}
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self._database.close()
 
     def cursor(self) -> "duckdb.DuckDBPyConnection":
         """A connection of its own."""
@@ -120,6 +130,26 @@ class Relations:
                     if stretch.path is not None:
                         parts.append(_token_select(source, stretch, superseded=superseded))
             cursor.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {' UNION ALL '.join(parts)}")
+
+    def in_order(self, source: Source, name: str, *, superseded: bool) -> str:
+        """SQL for the rows of a session's table, which were taken in, in the order of its log."""
+        log = self._logs[_identity(source)]
+        taken = self._taken_rows(name, [log], superseded=superseded)
+        if name != "tokens":
+            return taken
+        parts: list[str] = []
+        for stretch in stretches(source.reader):
+            here = f"n BETWEEN {stretch.first} AND {stretch.last}"
+            asked = self._database.execute(f"SELECT count(*) FROM taken.tokens WHERE log = {log} AND {here}").fetchone()
+            is_taken = bool(asked and asked[0])
+            if stretch.path is None:
+                parts += [f"{taken} AND {here}"] if is_taken else []
+                continue
+            columns = _token_select(source, stretch, superseded=superseded)
+            if is_taken:  # lines between the columns
+                columns = f"SELECT * FROM ({columns} UNION ALL {taken} AND {here}) ORDER BY n, place"
+            parts.append(columns)
+        return " UNION ALL ".join(f"({part})" for part in parts) if parts else _nothing(TABLES[name])
 
     def _taken_rows(self, name: str, logs: Sequence[int], *, superseded: bool) -> str:
         columns = ", ".join(quoted(column) for column in TABLES[name].columns)

@@ -273,7 +273,9 @@ class Asker:
         with self._lock:
             known = self._relations
             if known is None or known.memory_bytes != memory_bytes or not wanted <= known.sealed:
-                known = self._relations = Relations(memory_bytes=memory_bytes, sealed=wanted)
+                known = Relations(memory_bytes=memory_bytes)
+                known.lock(wanted)
+                self._relations = known
             return known
 
 

@@ -1,9 +1,10 @@
-"""A whole folder under its name at once: written beside it, synced, and renamed."""
+"""A whole folder, or a file, under its name at once: written beside it, synced, and renamed."""
 
 import itertools
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from holdfast.storage.files import Files, make_folders
@@ -19,12 +20,7 @@ def put_folder(files: Files, path: Path, fill: Callable[[Path], None], *, replac
     whose names begin with a dot and nothing under the name itself but a whole folder, or, for an instant while one takes the
     place of another, none. The next call for that name removes what is left of processes that are gone. Raises OSError.
     """
-    make_folders(files, path.parent)
-    _sweep(files, path)
-    number = next(_temporaries)  # threads do this at the same time
-    fresh, old = (path.with_name(f".{path.name}.{os.getpid()}-{number}.{word}") for word in ("new", "old"))
-    try:
-        files.mkdir(fresh)
+    with _beside(files, path) as (fresh, old):
         fill(fresh)
         _sync_tree(files, fresh)
         if replace and files.exists(path):
@@ -35,11 +31,40 @@ def put_folder(files: Files, path: Path, fill: Callable[[Path], None], *, replac
             if files.exists(old):
                 files.rename(old, path)
             raise
+    files.sync_folder(path.parent)
+    remove_tree(files, old)
+
+
+def put_file(files: Files, path: Path, fill: Callable[[Path], Path]) -> None:
+    """Have `fill` write into a folder the file, whose path it returns, that is then called `path`; one of that name goes.
+
+    The same holds as for put_folder, and there is no instant without a file once there was one.
+    """
+    with _beside(files, path) as (fresh, _):
+        written = fill(fresh)
+        file = files.open(written)
+        try:
+            file.sync()
+        finally:
+            file.close()
+        files.rename(written, path)
+        remove_tree(files, fresh)
+    files.sync_folder(path.parent)
+
+
+@contextmanager
+def _beside(files: Files, path: Path) -> Iterator[tuple[Path, Path]]:
+    """A new folder beside `path`, which goes after an exception, and the name for what it takes the place of."""
+    make_folders(files, path.parent)
+    _sweep(files, path)
+    number = next(_temporaries)  # threads do this at the same time
+    fresh, old = (path.with_name(f".{path.name}.{os.getpid()}-{number}.{word}") for word in ("new", "old"))
+    try:
+        files.mkdir(fresh)
+        yield fresh, old
     except BaseException:
         remove_tree(files, fresh)
         raise
-    files.sync_folder(path.parent)
-    remove_tree(files, old)
 
 
 def _sweep(files: Files, path: Path) -> None:
