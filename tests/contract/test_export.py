@@ -124,6 +124,8 @@ def test_all_that_read_json_csv_and_parquet_find_the_same(saved: Workspace, tmp_
         assert [*frame["z"].astype(float)] == levels
         columns: Any = getattr(polars, f"read_{format}")(path)
         assert columns["token"].to_list() == texts
+        if format != "json":
+            assert [*map(json.loads, columns["meta"].drop_nulls())] == [row.meta for row in saved.tokens("s") if row.meta]
         assert columns["z"].to_list() == levels
     with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
         assert [row["token"] for row in csv.DictReader(file)] == texts

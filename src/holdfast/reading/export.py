@@ -263,6 +263,8 @@ class _Writer:
                     column = '"exact"'  # any value at all, and NaN as the log has it: JSON has none
                 elif kind == "DOUBLE":
                     column = f"if(isfinite({column}), {column}, NULL)"
+            elif kind == "JSON":
+                column = f"{column}::VARCHAR"  # Parquet's own type for JSON is bytes to many
             if self._excel_safe:
                 if kind in ("VARCHAR", "JSON"):
                     text = f"{column}::VARCHAR"
