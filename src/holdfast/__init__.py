@@ -33,6 +33,8 @@ from holdfast.sessions.steps import Outcome
 
 if TYPE_CHECKING:
     from holdfast.autosave import KiraEngine
+    from holdfast.importing.findings import Finding
+    from holdfast.importing.report import FileReport, ImportReport
     from holdfast.reading.compare import Comparison
     from holdfast.reading.curves import Curve
     from holdfast.reading.export import Exported
@@ -56,6 +58,8 @@ _LATER = {
     "Comparison": "holdfast.reading.compare",
     "Curve": "holdfast.reading.curves",
     "Exported": "holdfast.reading.export",
+    "Finding": "holdfast.importing.findings",
+    **dict.fromkeys(("FileReport", "ImportReport"), "holdfast.importing.report"),
     **dict.fromkeys(("Hit", "Hits"), "holdfast.reading.hits"),
     "TextHit": "holdfast.reading.texts",
     "Rows": "holdfast.reading.loader",
@@ -77,11 +81,14 @@ __all__ = [
     "DiskFull",
     "Diverged",
     "Exported",
+    "FileReport",
+    "Finding",
     "Follower",
     "Health",
     "Hit",
     "Hits",
     "HoldfastError",
+    "ImportReport",
     "Interrupted",
     "InvalidSetting",
     "InvalidValue",

@@ -10,6 +10,7 @@ import msgspec
 
 from holdfast.errors import Corrupted, HoldfastError, SessionNotFound, WorkspaceUnusable
 from holdfast.guide.exporting import Exporting
+from holdfast.importing.bringing import Bringing
 from holdfast.reading import verify as verifying
 from holdfast.reading.catalog import NO_SEGMENT, closed_with, describe_session, had_records, list_sessions, provenance_of
 from holdfast.reading.catalog import Manifest as SessionInfo
@@ -58,7 +59,7 @@ class Verification(msgspec.Struct, frozen=True):
     problems: tuple[Problem, ...]
 
 
-class Workspace(Saved, Searching, Asking, Comparing, Plotting, Exporting):
+class Workspace(Saved, Searching, Asking, Comparing, Plotting, Exporting, Bringing):
     """The sessions under one folder: root, else HOLDFAST_ROOT, else "training". What was saved: see Saved and Searching.
 
     Methods that take a session's name raise SessionNotFound; those that change one raise SessionBusy while it runs.

@@ -12,7 +12,7 @@ BELOW = (
     ("sessions",),
     ("engines",),
     ("workflows",),
-    ("guide",),
+    ("guide", "importing"),
     ("workspace", "autosave"),
     ("cli",),
     ("web",),

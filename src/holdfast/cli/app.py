@@ -12,9 +12,9 @@ from holdfast.cli.failures import in_one_line
 
 _RUNNING = ("run", "kira")
 _LOOKING = ("sessions", "show", "search", "sql", "checkpoints", "stats", "digest", "compare", "plot", "export", "verify")
-_CHANGING = ("resume", "fork", "export_checkpoint", "note", "rename", "seal", "delete")
+_CHANGING = ("import_", "resume", "fork", "export_checkpoint", "note", "rename", "seal", "delete")
 _ALL = (*_RUNNING, *_LOOKING, *_CHANGING)
-"""Each is a function in the file of its name; help shows them in this order."""
+"""Each is a function in the file of its name, which ends in `_` where Python has the word; help shows them in this order."""
 
 
 class _Commands(TyperGroup):
@@ -52,8 +52,8 @@ def holdfast(
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit status."""
     output.never_fail_on_a_sign()
-    called = arguments[0].replace("-", "_") if arguments else ""
-    app = _app_of((called,) if called in _ALL else _ALL)  # the others need not be imported
+    called = tuple(name for name in _ALL if arguments and _command(name) == arguments[0])
+    app = _app_of(called or _ALL)  # the others need not be imported
     try:
         status = typer.main.get_command(app).main(args=arguments, prog_name="holdfast", standalone_mode=False)
     except typer.TyperException as error:
@@ -69,5 +69,10 @@ def _app_of(names: tuple[str, ...]) -> typer.Typer:
     app = typer.Typer(cls=_Commands, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
     app.callback()(holdfast)
     for name in names:
-        app.command()(getattr(import_module(f"holdfast.cli.{name}"), name))
+        app.command(_command(name))(getattr(import_module(f"holdfast.cli.{name}"), name))
     return app
+
+
+def _command(name: str) -> str:
+    """What a function is called on the command line."""
+    return name.rstrip("_").replace("_", "-")

@@ -231,6 +231,11 @@ class Run(Face):
         """What the session's files are read and written with."""
         return self._files
 
+    def date_with(self, clock_ns: Callable[[], int]) -> None:
+        """Take the times of records from this clock: for who records what happened at other times. Nanoseconds since 1970."""
+        self._recorder.date_with(clock_ns)
+        self.token = self._recorder.token
+
     def produced(self) -> int:
         """n of the last record that the program has produced, or, while it repeats itself, matched."""
         return self._recorder.position

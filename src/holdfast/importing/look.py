@@ -1,0 +1,95 @@
+"""What a file is, before anything of it is recorded: its kind, its hash, its epoch."""
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from holdfast.importing.documents import Unreadable, read_document, read_lines
+from holdfast.importing.findings import Findings
+from holdfast.importing.items import Item
+from holdfast.importing.kinds import Kind
+from holdfast.importing.readers import archives, emissions, lines, states, tokens, words
+from holdfast.importing.reading import Reading
+from holdfast.importing.walk import DOCUMENTS, Found
+
+KINDS: tuple[Kind, ...] = (
+    *archives.JOURNEYS,
+    *states.KINDS[:3],
+    *words.KINDS,
+    *states.KINDS[3:],
+    *archives.KINDS,
+    *emissions.KINDS,
+    *tokens.KINDS,
+)
+TABLE = "table"
+LINE_KINDS = ("token stream", "module stream", "events", "metrics", TABLE)
+"""The kinds of documents, the special ones first, and those of files of lines."""
+_EPOCH = re.compile(r"epoch[-_ ]?(\d{1,6})", re.IGNORECASE)
+
+
+class Looked(msgspec.Struct, frozen=True):
+    """What is known of a file. kind: None where it is of none, for the reason. written: its own time, as it has it."""
+
+    found: Found
+    sha256: str
+    kind: str | None
+    reason: str = ""
+    epoch: int | None = None
+    session_id: str | None = None
+    written: str | None = None
+
+
+def look(found: Found) -> Looked:
+    """Look at a file. Raises ReadFailed where it cannot be read."""
+    digest = hashlib.sha256()
+    if found.ending not in DOCUMENTS:
+        for chunk in found.chunks():
+            digest.update(chunk)
+        kind = TABLE if found.ending in (".csv", ".tsv") else None
+        if kind is None:
+            first = next((value for _, value in islice(read_lines(found.chunks(), Findings(found.path)), 1)), None)
+            kind = lines.kind_of_lines(first)
+        reason = "" if kind else "no line of it is a JSON object"
+        return Looked(found, digest.hexdigest(), kind, reason, _epoch_in(found.path, None))
+    data = b"".join(found.chunks())
+    digest.update(data)
+    try:
+        document = read_document(data, Findings(found.path))
+    except Unreadable as error:
+        return Looked(found, digest.hexdigest(), None, str(error))
+    kind = next((kind.name for kind in KINDS if kind.fits(document, found.path)), None)
+    fields = document if isinstance(document, dict) else {}
+    session_id, written = fields.get("session_id", fields.get("session")), fields.get("timestamp")
+    return Looked(
+        found=found,
+        sha256=digest.hexdigest(),
+        kind=kind,
+        reason="" if kind else "no kind of document that is known",
+        epoch=_epoch_in(found.path, fields.get("epoch")),
+        session_id=session_id if isinstance(session_id, str) else None,
+        written=written if isinstance(written, str) else None,
+    )
+
+
+def read(looked: Looked, reading: Reading, columns: Mapping[str, str] | None = None) -> Iterator[Item]:
+    """What a file of a known kind says, in order."""
+    found, kind = looked.found, looked.kind
+    if kind == TABLE:
+        yield from lines.read_csv(found.chunks(), reading, columns)
+    elif kind in LINE_KINDS:
+        yield from lines.read_json_lines(found.chunks(), reading, kind, columns)
+    else:
+        document = read_document(b"".join(found.chunks()), reading.findings)
+        yield from next(known for known in KINDS if known.name == kind).read(document, reading)
+
+
+def _epoch_in(path: str, told: Any) -> int | None:
+    """The epoch that a file tells, or its name."""
+    if isinstance(told, int) and not isinstance(told, bool):
+        return told
+    found = _EPOCH.search(path.rpartition("/")[2])
+    return int(found[1]) if found else None

@@ -1,0 +1,1 @@
+"""The kinds of documents that are known: a file a family."""
