@@ -22,7 +22,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 def test_all_commands_are_there() -> None:
     assert set(COMMANDS) == set(
         "run kira sessions show search sql checkpoints stats digest compare plot export verify "
-        "resume fork export-checkpoint note rename seal delete".split()
+        "import resume fork export-checkpoint note rename seal delete".split()
     )
 
 

@@ -13,6 +13,7 @@ from tests.helpers.sources import ROOT
 
 PAGE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 OF_OTHER_PARTS = {
+    "date_with",
     "reader",
     "file_operations",
     "produced",

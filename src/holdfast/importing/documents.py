@@ -44,19 +44,19 @@ def read_document(data: bytes, findings: Findings) -> Any:
 
 def read_lines(chunks: Iterable[bytes], findings: Findings) -> Iterator[tuple[int, Any]]:
     """The values of JSON lines with the numbers of their lines; what is none is noted, and left out."""
-    decode, quick = _decoder(findings, "").decode, msgspec.json.decode
+    quick = msgspec.json.decode
     for number, line in enumerate(_lines(chunks, findings), 1):
         try:
             value = quick(line)
             if type(value) is dict and line.count(b'":') == len(value):
                 yield number, value
                 continue
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             if not line or line.isspace():
                 continue
         text = _decoded(line, number, findings)
         try:
-            yield number, decode(text)
+            yield number, _decoder(findings, f"line {number}").decode(text)
         except (json.JSONDecodeError, RecursionError) as error:
             what = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
             findings.add(BROKEN, f"line {number}", f"{what}: {_short(text)} was left out")
@@ -70,15 +70,14 @@ def text_of(data: bytes, findings: Findings) -> str:
             break
     else:
         encoding = "utf-8"
+        if b"\0" in data[:4096]:
+            raise Unreadable("it is no text")
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
-        if b"\0" in data[:4096]:
-            raise Unreadable("it is no text") from None
         line = data.count(b"\n", 0, error.start) + 1
-        findings.add(
-            ENCODING, f"line {line}", f"byte {error.start:,} is no {encoding.upper()}: shown as U+FFFD, as others like it"
-        )
+        what = f"byte {error.start:,} is no {encoding.upper()}: shown as U+FFFD, as others like it"
+        findings.add(ENCODING, f"line {line}", what)
         return data.decode(encoding, "replace")
 
 
@@ -126,7 +125,7 @@ def _decoder(findings: Findings, where: str) -> json.JSONDecoder:
             seen: set[str] = set()
             for key, _ in found:
                 if key in seen:
-                    findings.add(NOT_JSON, key, f"the key {key!r} comes twice in an object: the last one counts")
+                    findings.add(NOT_JSON, where or key, f"the key {key!r} comes twice in an object: the last one counts")
                 seen.add(key)
         return fields
 

@@ -4,8 +4,6 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import msgspec
-
 from holdfast.errors import InvalidSetting, InvalidValue, ReadFailed
 from holdfast.importing.findings import FIELD, Finding
 from holdfast.importing.items import KINDS as ITEM_KINDS
@@ -19,7 +17,7 @@ from holdfast.sessions.names import checked_name
 from holdfast.storage.files import Files, read_errors
 
 Progress = Callable[[str, int, int], object]
-"""Is told what is done with the files, how many of them are done, and of how many."""
+"""Is told what is done: looking at files, with how many are done and of how many; reading files, with bytes."""
 
 
 def import_files(
@@ -38,45 +36,62 @@ def import_files(
     if not files.exists(source):
         raise InvalidSetting(f"{source} is not there. Nothing was imported")
     base = checked_name(session) if session is not None else _session_name(source)
-    reports: list[FileReport] = []
+    looked, reports = _look_at(files, source, progress)
+    looked = [file for file in looked if chosen is None or file.kind in chosen]
+    _check_columns(looked, columns)
+    copies = copies_of(looked)
+    reports += [
+        FileReport(file.found.path, file.kind or "", SAME, reason=copies[file.found.path], sha256=file.sha256)
+        for file in looked
+        if file.found.path in copies
+    ]
+    fresh = [file for file in looked if file.found.path not in copies]
+    importing = _Importing(files, root, columns, progress, sum(file.found.size for file in fresh))
+    added: dict[str, int] = {}
+    for name, epoch, members in _by_session(base, fresh, one=session is not None):
+        done = importing.session(name, epoch, members, dry_run=dry_run)
+        added[name] = sum(file.added for file in done)
+        reports += done
+    findings = sorted((*importing.findings, *across_files(looked, copies)), key=lambda found: found.path)
+    reports.sort(key=lambda report: report.path)
+    return ImportReport(str(source), tuple(reports), tuple(findings), added)
+
+
+def _look_at(files: Files, source: Path, progress: Progress) -> tuple[list[Looked], list[FileReport]]:
+    """The files of known kinds, and a report for each other one."""
     looked: list[Looked] = []
+    others: list[FileReport] = []
     with read_errors(source):
         everything = list(walk(files, source))
     for index, entry in enumerate(everything):
         progress("looking at files", index, len(everything))
         if isinstance(entry, Skipped):
-            reports.append(FileReport(entry.path, "", SKIPPED, reason=entry.reason))
+            others.append(FileReport(entry.path, "", SKIPPED, reason=entry.reason))
             continue
         try:
             file = look(entry)
         except (ReadFailed, OSError) as error:
             what = error.reason if isinstance(error, ReadFailed) else error.strerror
-            reports.append(FileReport(entry.path, "", SKIPPED, reason=f"cannot be read: {what}"))
+            others.append(FileReport(entry.path, "", SKIPPED, reason=f"cannot be read: {what}"))
             continue
         if file.kind is None:
-            reports.append(FileReport(entry.path, "", SKIPPED, reason=file.reason, sha256=file.sha256))
-        elif chosen is None or file.kind in chosen:
+            others.append(FileReport(entry.path, "", SKIPPED, reason=file.reason, sha256=file.sha256))
+        else:
             looked.append(file)
-    copies = copies_of(looked)
-    importing = _Importing(files, root, columns, progress, len(looked))
-    added: dict[str, int] = {}
-    for name, epoch, members in _by_session(base, looked, one=session is not None):
-        fresh = [file for file in members if file.found.path not in copies]
-        done = importing.session(name, epoch, fresh, dry_run=dry_run)
-        added[name] = sum(file.added for file in done)
-        reports += done
-        reports += [
-            FileReport(file.found.path, file.kind or "", SAME, name, reason=copies[file.found.path], sha256=file.sha256)
-            for file in members
-            if file.found.path in copies
-        ]
-    findings = (*importing.findings, *across_files(looked, copies))
-    reports.sort(key=lambda report: report.path)
-    return ImportReport(str(source), tuple(reports), tuple(sorted(findings, key=lambda found: found.path)), added)
+    return looked, others
+
+
+def _check_columns(looked: Sequence[Looked], columns: Mapping[str, str] | None) -> None:
+    """Raise InvalidSetting where a column that is asked for stands in none of the first lines of a file."""
+    for file in looked if columns else ():
+        missing = [name for name in columns or () if name not in file.columns]
+        if file.kind in LINE_KINDS and missing:
+            there = ", ".join(file.columns) or "none"
+            raise InvalidSetting(f"{file.found.path} has no column {missing[0]!r}; there are: {there}. Nothing was imported")
 
 
 class _Importing:
-    """One import at work. findings: of the files that were read."""
+    """One import at work. total: bytes of the files. findings: of those that were read."""
 
     def __init__(self, files: Files, root: Path, columns: Mapping[str, str] | None, progress: Progress, total: int) -> None:
         self._files, self._root, self._columns, self._progress, self._total = files, root, columns, progress, total
@@ -87,38 +102,29 @@ class _Importing:
         """Bring files into one session, those that it has only read for what is odd in them."""
         known = imported(self._files, self._root, name)
         hashes = {sha256 for _, sha256 in known}
-        new = [file for file in looked if file.sha256 not in hashes]
-        readings = {file.found.path: _Counted(file, self._columns) for file in looked}
-        for file in looked:
-            if dry_run or file.sha256 in hashes:
-                for _ in readings[file.found.path].items():
+        readings = [_Counted(file, self._columns, self._told) for file in looked]
+        new = [reading for reading in readings if reading.sha256 not in hashes]
+        for reading in readings:
+            if dry_run or reading.sha256 in hashes:
+                for _ in reading.items():
                     pass
-                self._told(file.found.path)
-        added: dict[str, int] = {}
-        if new and not dry_run:
-            sources = [readings[file.found.path] for file in new]
-            added = bring_in(self._files, self._root, name, epoch, known, sources, self._told)
-        found = []
-        for file in looked:
-            read = readings[file.found.path]
-            self.findings += read.reading.findings
-            found.append(
-                msgspec.structs.replace(
-                    read.report(name), status=ADDED if file in new else KNOWN, added=added.get(file.found.path, 0)
-                )
-            )
-        return found
+        added = bring_in(self._files, self._root, name, epoch, known, new) if new and not dry_run else {}
+        self.findings += [found for reading in readings for found in reading.reading.findings]
+        return [
+            reading.report(name, KNOWN if reading.sha256 in hashes else ADDED, added.get(reading.path, 0))
+            for reading in readings
+        ]
 
-    def _told(self, path: str) -> None:
-        self._done += 1
+    def _told(self, size: int) -> None:
+        self._done += size
         self._progress("reading files", self._done, self._total)
 
 
 class _Counted:
     """A file's items, and what was counted and found on the way."""
 
-    def __init__(self, looked: Looked, columns: Mapping[str, str] | None) -> None:
-        self._looked, self._columns = looked, columns
+    def __init__(self, looked: Looked, columns: Mapping[str, str] | None, told: Callable[[int], object]) -> None:
+        self._looked, self._columns, self._told = looked, columns, told
         self.path, self.sha256, self.kind = looked.found.path, looked.sha256, looked.kind or ""
         self.reading = Reading(self.path)
         self.counts: dict[str, int] = {}
@@ -128,7 +134,7 @@ class _Counted:
         """What the file says, from its beginning."""
         self.reading, self.counts, self._refused = Reading(self.path), {}, {}
         counted = dict.fromkeys(ITEM_KINDS, 0)
-        for item in read(self._looked, self.reading, self._columns):
+        for item in read(self._looked, self._chunks(), self.reading, self._columns):
             counted[type(item)] += len(item.texts) if type(item) is Tokens else 1
             yield item
         self.reading.note_dialect()
@@ -141,14 +147,20 @@ class _Counted:
         kind = ITEM_KINDS[type(item)]
         self._refused[kind] = self._refused.get(kind, 0) + (len(item.texts) if isinstance(item, Tokens) else 1)
 
-    def report(self, session: str) -> FileReport:
+    def _chunks(self) -> Iterator[bytes]:
+        for chunk in self._looked.found.chunks():
+            yield chunk
+            self._told(len(chunk))
+
+    def report(self, session: str, status: str, added: int) -> FileReport:
         """What is to be told of it."""
         return FileReport(
             path=self.path,
             kind=self.kind,
-            status=ADDED,
+            status=status,
             session=session,
             records=self.counts,
+            added=added,
             dialect=self.reading.dialect,
             sha256=self.sha256,
         )

@@ -28,11 +28,13 @@ KINDS: tuple[Kind, ...] = (
 TABLE = "table"
 LINE_KINDS = ("token stream", "module stream", "events", "metrics", TABLE)
 """The kinds of documents, the special ones first, and those of files of lines."""
+_FIRST_LINES = 100
 _EPOCH = re.compile(r"epoch[-_ ]?(\d{1,6})", re.IGNORECASE)
 
 
 class Looked(msgspec.Struct, frozen=True):
-    """What is known of a file. kind: None where it is of none, for the reason. written: its own time, as it has it."""
+    """What is known of a file. kind: None where it is of none, for the reason. written: its own time, as it has it. columns:
+    those of its first lines, where it is one of lines."""
 
     found: Found
     sha256: str
@@ -41,6 +43,7 @@ class Looked(msgspec.Struct, frozen=True):
     epoch: int | None = None
     session_id: str | None = None
     written: str | None = None
+    columns: tuple[str, ...] = ()
 
 
 def look(found: Found) -> Looked:
@@ -49,12 +52,9 @@ def look(found: Found) -> Looked:
     if found.ending not in DOCUMENTS:
         for chunk in found.chunks():
             digest.update(chunk)
-        kind = TABLE if found.ending in (".csv", ".tsv") else None
-        if kind is None:
-            first = next((value for _, value in islice(read_lines(found.chunks(), Findings(found.path)), 1)), None)
-            kind = lines.kind_of_lines(first)
+        kind, columns = _lines_of(found)
         reason = "" if kind else "no line of it is a JSON object"
-        return Looked(found, digest.hexdigest(), kind, reason, _epoch_in(found.path, None))
+        return Looked(found, digest.hexdigest(), kind, reason, _epoch_in(found.path, None), columns=columns)
     data = b"".join(found.chunks())
     digest.update(data)
     try:
@@ -75,16 +75,26 @@ def look(found: Found) -> Looked:
     )
 
 
-def read(looked: Looked, reading: Reading, columns: Mapping[str, str] | None = None) -> Iterator[Item]:
-    """What a file of a known kind says, in order."""
-    found, kind = looked.found, looked.kind
+def read(looked: Looked, chunks: Iterator[bytes], reading: Reading, columns: Mapping[str, str] | None = None) -> Iterator[Item]:
+    """What the content of a file of a known kind says, in order."""
+    kind = looked.kind
     if kind == TABLE:
-        yield from lines.read_csv(found.chunks(), reading, columns)
+        yield from lines.read_csv(chunks, reading, columns)
     elif kind in LINE_KINDS:
-        yield from lines.read_json_lines(found.chunks(), reading, kind, columns)
+        yield from lines.read_json_lines(chunks, reading, kind, columns)
     else:
-        document = read_document(b"".join(found.chunks()), reading.findings)
+        document = read_document(b"".join(chunks), reading.findings)
         yield from next(known for known in KINDS if known.name == kind).read(document, reading)
+
+
+def _lines_of(found: Found) -> tuple[str | None, tuple[str, ...]]:
+    """The kind of a file of lines, and the columns of the first of them."""
+    unheard = Findings(found.path)
+    if found.ending in lines.TABLES:
+        return TABLE, tuple(lines.columns_of_table(found.chunks()))
+    first = [value for _, value in islice(read_lines(found.chunks(), unheard), _FIRST_LINES) if isinstance(value, dict)]
+    columns = dict.fromkeys(name for value in first for name in value)
+    return lines.kind_of_lines(first[0]) if first else None, tuple(columns)
 
 
 def _epoch_in(path: str, told: Any) -> int | None:

@@ -24,7 +24,7 @@ class Reading:
         self.path = path
         self.findings = Findings(path)
         self.grammars: Counter[str] = Counter()
-        self._times = Times(self.findings)
+        self.times = Times(self.findings)
         self._known: dict[str, Junk | str] = {}
 
     @property
@@ -36,7 +36,7 @@ class Reading:
         """When something happened, by the field that tells it."""
         for name in _TIMES:
             if name in fields:
-                found = self._times.read(fields[name], f"{where}.{name}" if where else name)
+                found = self.times.read(fields[name], f"{where}.{name}" if where else name)
                 return otherwise if found is None else found
         return otherwise
 

@@ -1,11 +1,10 @@
 """Times as old files write them: ISO 8601 with `+00:00`, with `Z`, or without a zone."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from holdfast.importing.findings import TIME, Findings
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST, _LATEST = 0, 253_402_300_799_000_000  # the years 1970 to 9999
 
 
@@ -18,12 +17,9 @@ class Times:
 
     def read(self, value: Any, where: str) -> int | None:
         """Microseconds since 1970; None for what is no time. Numbers are seconds, or milli-, micro- or nanoseconds."""
-        if isinstance(value, bool) or value is None:
-            return None
-        if isinstance(value, int | float):
-            return _of_number(value)
         if not isinstance(value, str):
-            return None
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            return _of_number(value) if is_number else None
         try:
             found = datetime.fromisoformat(value)
         except ValueError:
@@ -33,7 +29,7 @@ class Times:
                 self._is_noted = True
                 self._findings.add(TIME, where, f"{value!r} has no zone, as others here may: taken as UTC")
             found = found.replace(tzinfo=UTC)
-        ts = (found - _EPOCH) // timedelta(microseconds=1)
+        ts = round(found.timestamp() * 1e6)
         return ts if _EARLIEST <= ts <= _LATEST else None
 
 

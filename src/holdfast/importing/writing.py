@@ -62,7 +62,6 @@ def bring_in(
     epoch: int | None,
     known: Sequence[tuple[str, str]],
     sources: Sequence[Source],
-    told: Callable[[str], object],
 ) -> dict[str, int]:
     """Record the files that a session does not have, behind those that it has; how many records each gave, by path.
 
@@ -78,7 +77,6 @@ def bring_in(
         for source in sources:
             result = run.step(_step(source.path, source.sha256), _bring_in, run, clock, source)
             added[source.path] = sum(result["records"].values())
-            told(source.path)
     return added
 
 

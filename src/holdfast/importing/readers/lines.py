@@ -5,18 +5,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
-from holdfast.errors import InvalidSetting
 from holdfast.importing.checks import check_k_formed, check_negentropy
 from holdfast.importing.documents import read_lines, text_lines
-from holdfast.importing.findings import FIELD
+from holdfast.importing.findings import FIELD, Findings
 from holdfast.importing.items import Event, Item, Metric, Module
 from holdfast.importing.reading import Reading
 
-TIME = "ts"
-"""The name that `columns` maps the time to."""
+TABLES = (".csv", ".tsv")
 _TIMES = ("timestamp", "ts", "time", "wall_time", "_timestamp")
 _EVENT_NAMES = ("event", "name", "type", "kind")
-_PIECE = 500
 
 
 def kind_of_lines(first: Any) -> str | None:
@@ -40,35 +37,42 @@ def read_json_lines(
     return _items(read_lines(chunks, reading.findings), reading, kind, columns)
 
 
+def columns_of_table(chunks: Iterable[bytes]) -> list[str]:
+    """The names in the first line of a table."""
+    return list(_table(text_lines(chunks, Findings(""))).fieldnames or [])
+
+
 def read_csv(chunks: Iterable[bytes], reading: Reading, columns: Mapping[str, str] | None = None) -> Iterator[Item]:
     """Metrics from a table; a cell in which nothing stands is none."""
-    lines = text_lines(chunks, reading.findings)
-    head = next(lines, "")
-    dialect: Any = csv.excel_tab if head.count("\t") > head.count(",") else csv.excel
-    if head.count(";") > max(head.count(","), head.count("\t")):
-        dialect = _semicolons()
-    rows = csv.DictReader(chain([head + "\n"], (f"{line}\n" for line in lines)), dialect=dialect)
+    rows = _table(text_lines(chunks, reading.findings))
     names = rows.fieldnames or []
     if len(set(names)) != len(names):
         reading.note(FIELD, "line 1", "a column's name is there twice: the last one counts")
 
     def values() -> Iterator[tuple[int, dict[str, Any]]]:
         for row in rows:
-            if None in row:
-                reading.note(FIELD, f"line {rows.line_num}", f"more cells than columns: {row.pop(None)} was left out")
+            more: Any = row.pop(None, None)
+            if more is not None:
+                reading.note(FIELD, f"line {rows.line_num}", f"more cells than columns: {more} was left out")
             yield rows.line_num, {name: _value(cell) for name, cell in row.items() if cell not in (None, "")}
 
     return _items(values(), reading, "metrics", columns)
 
 
+def _table(lines: Iterator[str]) -> "csv.DictReader[str]":
+    head = next(lines, "")
+    marks = {mark: head.count(mark) for mark in (",", "\t", ";")}
+    return csv.DictReader(
+        chain([head + "\n"], (f"{line}\n" for line in lines)), delimiter=max(marks, key=lambda mark: marks[mark])
+    )
+
+
 def _items(lines: Iterator[tuple[int, Any]], reading: Reading, kind: str, columns: Mapping[str, str] | None) -> Iterator[Item]:
-    missing = set(columns or ())
     for number, value in lines:
         where = f"line {number}"
         if not isinstance(value, dict):
             reading.note(FIELD, where, f"no object: {str(value)[:60]!r} was left out")
             continue
-        missing -= value.keys()
         if columns:
             value = {columns.get(name, name): entry for name, entry in value.items() if name in columns}
         if kind == "token stream":
@@ -81,24 +85,23 @@ def _items(lines: Iterator[tuple[int, Any]], reading: Reading, kind: str, column
             name = next((value[key] for key in _EVENT_NAMES if isinstance(value.get(key), str)), "line")
             yield Event(name, value, _time(value, reading, where)[0], where)
         else:
-            check_negentropy(value, reading, where)
+            if "z" in value:
+                check_negentropy(value, reading, where)
             if "k_formed" in value:
                 yield from check_k_formed(value, reading, where)
             ts, values = _time(value, reading, where)
             if values:
                 yield Metric(values, ts, where)
-    if missing:
-        names = ", ".join(sorted(missing))
-        raise InvalidSetting(f"{reading.path}: no line has {names}. What was read before is saved; name a column that is there")
 
 
 def _time(value: dict[str, Any], reading: Reading, where: str) -> tuple[int | None, dict[str, Any]]:
-    """When a line was written, and all else that it says."""
+    """When a line was written, which is taken out of it, and all else that it says."""
     for name in _TIMES:
         if name in value:
-            found = reading.time({"ts": value[name]}, where=where)
+            found = reading.times.read(value[name], where)
             if found is not None:
-                return found, {key: entry for key, entry in value.items() if key != name}
+                del value[name]
+                return found, value
     return None, value
 
 
@@ -110,10 +113,3 @@ def _value(cell: str) -> Any:
         except ValueError:
             continue
     return cell
-
-
-def _semicolons() -> Any:
-    class Semicolons(csv.excel):
-        delimiter = ";"
-
-    return Semicolons
