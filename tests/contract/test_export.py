@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import random
 import resource
 import signal
 import subprocess
@@ -166,7 +167,30 @@ def test_many_rows_are_the_same_parquet_whatever_their_pieces(tmp_path: Path) ->
     sizes = duckdb.execute(
         f"select row_group_num_rows from parquet_metadata('{tmp_path / '1'}') where column_id = 0"
     ).fetchall()
-    assert sizes == [(122_880,), (150_000 - 122_880,)]
+    assert sizes == [(65_536,), (65_536,), (150_000 - 2 * 65_536,)]
+
+
+def test_row_groups_are_of_the_same_records_wherever_these_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("holdfast.reading.export._ROW_GROUP", 2500)
+    for count in (3, 5, 8):  # an attempt each, and so a segment
+        with holdfast.session("s", root=tmp_path, extend=True, files=QuickFiles()) as run:
+            for step in run.loop(count):
+                rng = random.Random(step)
+                for index in range(1000):
+                    if rng.random() < 0.3:
+                        run.metric(loss=rng.random())
+                    else:
+                        meta = {"step": index} if rng.random() < 0.9 else {"odd": [1]}
+                        run.token(f"t{rng.randrange(90)}", z=rng.random(), phase=rng.choice(["A", None]), meta=meta)
+    workspace = Workspace(tmp_path)
+    live = everything(workspace, tmp_path / "1", "parquet")
+    seal(tmp_path)
+    assert len(list((tmp_path / "sessions").rglob("*.parquet"))) > 1
+    assert everything(workspace, tmp_path / "2", "parquet") == live
+    path = tmp_path / "1" / "tokens.parquet"
+    groups = duckdb.execute(f"select row_group_num_rows from parquet_metadata('{path}') where column_id = 0").fetchall()
+    assert len(groups) > 2
+    assert sum(count for (count,) in groups) == len(workspace.tokens("s"))
 
 
 def test_filters_choose_what_the_loader_chooses(saved: Workspace, tmp_path: Path) -> None:

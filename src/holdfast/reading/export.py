@@ -37,7 +37,13 @@ FINAL_STATES = "final_states"
 FORMATS = ("json", "csv", "parquet")
 _FINAL_COLUMNS = {"session": "VARCHAR", "n": "BIGINT", "ts": "BIGINT", "state": "JSON"}
 _MEMORY_BYTES = 320 << 20
-_ROW_GROUP = 122_880
+_ROW_GROUP = 1 << 16
+"""Rows of a row group: of so many records, and so one and the same wherever they stand."""
+_OPTIONS = {
+    "json": "FORMAT json, ARRAY true",
+    "csv": "FORMAT csv, HEADER true",
+    "parquet": "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}",
+}
 _TRIES = 3
 _POLL_SECONDS = 0.1
 _FILTERS = {"names": "name", "phases": "phase", "tiers": "tier", "sources": "source", "z": "z"}
@@ -211,10 +217,15 @@ class _Writing:
     def _select(self, kind: str, relations: Relations, sources: Sequence[Source]) -> str:
         """SQL for the wanted rows of all sessions, in order."""
         table = KINDS[kind]
-        parts = [f"({relations.in_order(source, table, superseded=self._superseded)})" for source in sources]
-        everything = " UNION ALL ".join(parts) if parts else f"SELECT * FROM taken.{table}"
         columns = ", ".join(quoted(name) for name in TABLES[table].columns)
-        return f"SELECT {columns} FROM ({everything}) WHERE {self._condition}"
+        rows = relations.in_order(
+            sources,
+            table,
+            superseded=self._superseded,
+            json="JSON" if self._format == "json" else "VARCHAR",
+            part=_ROW_GROUP if self._format == "parquet" else None,
+        )
+        return f"SELECT {columns} FROM ({rows}) WHERE {self._condition}"
 
     def _failure(self, error: Exception, *, is_gone: bool) -> Exception:
         what = _first_line(error)
@@ -233,8 +244,8 @@ class _Writer:
         self._cursor, self._format, self._excel_safe, self._progress = cursor, format, excel_safe, progress
         for setting in ("enable_progress_bar = true", "enable_progress_bar_print = false", "progress_bar_time = 0"):
             cursor.execute(f"SET {setting}")
-        if format == "parquet":
-            cursor.execute("ATTACH ':memory:' AS packed (COMPRESS)")
+        # It would leave room for NULL in a Parquet column only where statistics do not rule it out, which sealed files do.
+        cursor.execute("SET disabled_optimizers = 'statistics_propagation'")
 
     def count(self, rows: str) -> int:
         """How many there are."""
@@ -243,15 +254,9 @@ class _Writer:
     def write(self, name: str, rows: str, columns: dict[str, str], path: Path) -> int:
         """Write them to a file, and return how many they were."""
         selected = f"SELECT {', '.join(self._columns(columns))} FROM ({rows})"
-        if self._format == "json":
-            options = "FORMAT json, ARRAY true"
-        elif self._format == "csv":
-            options = "FORMAT csv, HEADER true"
-        else:  # a table in between makes all row groups full, wherever the rows came from
-            self._run(name, f"CREATE OR REPLACE TABLE packed.rows AS {selected}")
-            selected = "FROM packed.rows"
-            options = f"FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {_ROW_GROUP}"
-        return int(self._run(name, f"COPY ({selected}) TO {literal(str(path))} ({options})"))
+        return int(
+            self._run(name, f"COPY ({selected}) TO {literal(str(path))} ({_OPTIONS[self._format].format(rows=_ROW_GROUP)})")
+        )
 
     def _columns(self, columns: dict[str, str]) -> Iterator[str]:
         for index, (name, kind) in enumerate(columns.items()):

@@ -128,28 +128,36 @@ class Relations:
             for source in sources if name == "tokens" else ():
                 for stretch in stretches(source.reader):
                     if stretch.path is not None:
-                        parts.append(_token_select(source, stretch, superseded=superseded))
+                        parts.append(_token_select(source, stretch, superseded))
             cursor.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {' UNION ALL '.join(parts)}")
 
-    def in_order(self, source: Source, name: str, *, superseded: bool) -> str:
-        """SQL for the rows of a session's table, which were taken in, in the order of its log."""
-        log = self._logs[_identity(source)]
-        taken = self._taken_rows(name, [log], superseded=superseded)
+    def in_order(self, sources: Sequence[Source], name: str, *, superseded: bool, json: str, part: int | None) -> str:
+        """SQL for the rows of a table, which were taken in, session after session in the order of the logs.
+
+        json: the type of user values, "JSON" or "VARCHAR". part: with it, the tokens of each so many records come out of one
+        scan, whatever they stand in, so that what is made of each scan depends on nothing but the records.
+        """
+        logs = [self._logs[_identity(source)] for source in sources]
         if name != "tokens":
-            return taken
+            return self._taken_rows(name, logs, superseded=superseded) if logs else _nothing(TABLES[name])
         parts: list[str] = []
-        for stretch in stretches(source.reader):
-            here = f"n BETWEEN {stretch.first} AND {stretch.last}"
-            asked = self._database.execute(f"SELECT count(*) FROM taken.tokens WHERE log = {log} AND {here}").fetchone()
-            is_taken = bool(asked and asked[0])
-            if stretch.path is None:
-                parts += [f"{taken} AND {here}"] if is_taken else []
-                continue
-            columns = _token_select(source, stretch, superseded=superseded)
-            if is_taken:  # lines between the columns
-                columns = f"SELECT * FROM ({columns} UNION ALL {taken} AND {here}) ORDER BY n, place"
-            parts.append(columns)
-        return " UNION ALL ".join(f"({part})" for part in parts) if parts else _nothing(TABLES[name])
+        for source, log in zip(sources, logs, strict=True):
+            known = stretches(source.reader)
+            for first, last in _ranges(known, part):
+                found = [
+                    _token_select(source, Stretch(max(first, one.first), min(last, one.last), one.path), superseded, json)
+                    for one in known
+                    if one.path is not None and one.first <= last and first <= one.last
+                ]
+                here = f"n BETWEEN {first} AND {last}"
+                asked = self._database.execute(f"SELECT count(*) FROM taken.tokens WHERE log = {log} AND {here}").fetchone()
+                taken = asked[0] if asked else 0
+                if taken:
+                    found.append(f"{self._taken_rows(name, [log], superseded=superseded)} AND {here}")
+                if len(found) > 1 or (part is not None and taken > part):
+                    found = [f"SELECT * FROM ({united(found)}) ORDER BY n, place"]
+                parts += found
+        return united(parts) if parts else _nothing(TABLES[name])
 
     def _taken_rows(self, name: str, logs: Sequence[int], *, superseded: bool) -> str:
         columns = ", ".join(quoted(column) for column in TABLES[name].columns)
@@ -252,8 +260,22 @@ def _failure(reader: LogReader, path: Path, error: Exception) -> ReadFailed | Co
     return Corrupted(path, 0, f"it cannot be read: {what}")
 
 
-def _token_select(source: Source, stretch: Stretch, *, superseded: bool) -> str:
-    """SQL for the tokens of a sealed file that stand in columns."""
+def united(parts: Sequence[str]) -> str:
+    """SQL for the rows of several SELECTs, one after the other."""
+    return " UNION ALL ".join(f"({part})" for part in parts)
+
+
+def _ranges(known: Sequence[Stretch], part: int | None) -> Iterator[tuple[int, int]]:
+    """The first and last records of the stretches; with `part`, of ranges that begin at its multiples."""
+    if part is None:
+        yield from ((one.first, one.last) for one in known)
+    elif known:
+        for first in range(known[0].first // part * part, known[-1].last + 1, part):
+            yield first, first + part - 1
+
+
+def _token_select(source: Source, stretch: Stretch, superseded: bool, json: str = "JSON") -> str:
+    """SQL for the tokens of a sealed file that stand in columns. json: the type of user values."""
     assert stretch.path is not None
     seal = source.reader.sealed(stretch.path).seal
     dead = dead_sql(source.spans, stretch.first, stretch.last)
@@ -261,7 +283,8 @@ def _token_select(source: Source, stretch: Stretch, *, superseded: bool) -> str:
     made |= {"n": "n", "ts": "ts", "lane": "lane", "top": "coalesce(top, false)"}
     made |= {name: f"{quoted(name)}::VARCHAR" if name == "token" else quoted(name) for name in seal.fields}
     columns = ", ".join(
-        f"({made.get(name, 'NULL')})::{kind} AS {quoted(name)}" for name, kind in TABLES["tokens"].columns.items()
+        f"({made.get(name, 'NULL')})::{json if kind == 'JSON' else kind} AS {quoted(name)}"
+        for name, kind in TABLES["tokens"].columns.items()
     )
     where = f"kind = 'token' AND line IS NULL AND n BETWEEN {stretch.first} AND {stretch.last}"
     if not superseded and dead != "false":
