@@ -395,7 +395,7 @@ def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
         workspace.export(format="json", output=tmp_path / "in" / "out", progress=progress)
     assert told
     assert [*(tmp_path / "in").iterdir()] == []
-    assert [thread.name for thread in threading.enumerate() if thread.name == "holdfast-export"] == []
+    assert [thread.name for thread in threading.enumerate() if thread.name == "holdfast-duckdb"] == []
     assert signal.getsignal(signal.SIGINT) is not None
     assert workspace.export(format="json", output=tmp_path / "in" / "out").rows["modules"] == 5
     assert os.listdir(tmp_path / "in") == ["out"]

@@ -1,5 +1,6 @@
 """Questions in SQL: the rows are the loader's, and nothing else can be read or done."""
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,24 @@ def test_an_answer_is_written_whole_and_over_nothing(tmp_path: Path, format: str
     with pytest.raises(holdfast.InvalidSetting, match="is a folder"):
         workspace.sql("select n from tokens").write(tmp_path / "out", format=format, force=True)
     assert workspace.sql("select n from tokens limit 1").write(target, format=format, force=True) == 1
+
+
+def test_a_question_that_needs_more_memory_is_stopped_and_the_next_one_is_answered(tmp_path: Path) -> None:
+    workspace = record(tmp_path, 3)
+    hungry = "select length(string_agg(repeat('x', 1_000_000), '')) from range(200)"
+    with pytest.raises(holdfast.QueryStopped, match="it needs more than 48 MiB of memory"):
+        workspace.sql(hungry, memory_bytes=48 << 20)
+    assert list(workspace.sql("select count(*) from tokens", memory_bytes=48 << 20)) == [(3,)]
+
+
+def test_ctrl_c_ends_a_question_and_the_next_one_is_answered(tmp_path: Path) -> None:
+    workspace = record(tmp_path, 3)
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)  # as Ctrl-C does, in the middle: the question would take days
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            workspace.sql("select count(*) from range(10_000_000_000_000) a where hash(a.range) = 7")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert list(workspace.sql("select count(*) from tokens")) == [(3,)]

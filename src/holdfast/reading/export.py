@@ -1,15 +1,15 @@
 """What was saved, as JSON, CSV and Parquet for other programs (docs/command.md, "export")."""
 
 import errno
-import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from holdfast.errors import InvalidSetting, ReadFailed
 from holdfast.reading.filters import Filter
+from holdfast.reading.interruptible import call_interruptibly
 from holdfast.reading.loader import Source
 from holdfast.reading.relations import Progress, Relations, sealed_stretches
 from holdfast.reading.sql_tables import TABLES
@@ -45,7 +45,6 @@ _OPTIONS = {
     "parquet": "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}",
 }
 _TRIES = 3
-_POLL_SECONDS = 0.1
 _FILTERS = {"names": "name", "phases": "phase", "tiers": "tier", "sources": "source", "z": "z"}
 """The fields of a filter, and the column that each is about."""
 _FORMULAS = r"^[=+\-@\t\r]"
@@ -249,7 +248,7 @@ class _Writer:
 
     def count(self, rows: str) -> int:
         """How many there are."""
-        return int(self._run("", f"SELECT count(*) FROM ({rows})"))
+        return self._run("counting", f"SELECT count(*) FROM ({rows})")
 
     def write(self, name: str, rows: str, columns: dict[str, str], path: Path) -> int:
         """Write them to a file, and return how many they were."""
@@ -277,31 +276,15 @@ class _Writer:
                 shown = name if index else f"\N{BYTE ORDER MARK}{name}"
             yield f"{column} AS {quoted(shown)}"
 
-    def _run(self, name: str, statement: str) -> Any:
-        """The first value of the answer. Ctrl-C stops it."""
-        done, failed, found = threading.Event(), [], []
+    def _run(self, name: str, statement: str) -> int:
+        """The number that a statement answers."""
+        cursor = self._cursor
 
-        def work() -> None:
-            try:
-                found.extend(self._cursor.execute(statement).fetchall())
-            except BaseException as error:
-                failed.append(error)
-            finally:
-                done.set()
+        def told() -> None:
+            self._progress(name, max(0, int(cursor.query_progress())), 100)
 
-        worker = threading.Thread(target=work, name="holdfast-export", daemon=True)
-        worker.start()
-        try:
-            while not done.wait(_POLL_SECONDS):
-                self._progress(name, max(0, int(self._cursor.query_progress())), 100)
-        except BaseException:
-            self._cursor.interrupt()
-            worker.join()
-            raise
-        worker.join()
-        if failed:
-            raise failed[0]
-        return found[0][0] if found else 0
+        found = call_interruptibly(cursor, lambda: cursor.execute(statement).fetchone(), told)
+        return int(found[0]) if found else 0
 
 
 def _condition(wanted: Filter) -> str:

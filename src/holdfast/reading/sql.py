@@ -3,6 +3,7 @@
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ import msgspec
 from holdfast.errors import BadQuery, InvalidSetting, QueryStopped
 from holdfast.reading.catalog import Manifest
 from holdfast.reading.filters import Names
+from holdfast.reading.interruptible import call_interruptibly
 from holdfast.reading.loader import Source
 from holdfast.reading.relations import Progress, Relations, sealed_stretches
 from holdfast.reading.sql_tables import TABLES
@@ -135,7 +137,7 @@ class Answer:
 
 
 class _Deadline:
-    """Interrupts a connection that works for too long; each part of the work counts."""
+    """Has a connection work for no longer than a time; each part of the work counts."""
 
     def __init__(self, cursor: "duckdb.DuckDBPyConnection", seconds: float, memory_bytes: int) -> None:
         self._cursor, self._left, self._memory_bytes = cursor, seconds, memory_bytes
@@ -143,32 +145,24 @@ class _Deadline:
 
     def during(self, query: str, call: Callable[[], Any]) -> Any:
         """The call's result. Raises BadQuery, QueryStopped, and KeyboardInterrupt."""
-        import time
-
         import duckdb
 
-        if self._left <= 0:
-            raise QueryStopped(query, f"it took longer than {self._seconds:g} seconds")
-        timer = threading.Timer(self._left, self._cursor.interrupt)
-        timer.daemon = True
         begun = time.monotonic()
-        timer.start()
+
+        def check() -> None:
+            if time.monotonic() - begun > self._left:
+                raise QueryStopped(query, f"it took longer than {self._seconds:g} seconds")
+
+        check()
         try:
-            return call()
-        except duckdb.InterruptException:
-            raise QueryStopped(query, f"it took longer than {self._seconds:g} seconds") from None
+            return call_interruptibly(self._cursor, call, check)
         except duckdb.OutOfMemoryException:
             raise QueryStopped(query, f"it needs more than {self._memory_bytes >> 20:,} MiB of memory") from None
         except duckdb.IOException:
             raise  # a file that is gone: another snapshot may do
         except duckdb.Error as error:
             raise BadQuery(query, _explained(error)) from None
-        except RuntimeError as error:
-            if "interrupted" not in str(error):
-                raise
-            raise KeyboardInterrupt from None  # that is how DuckDB tells of Ctrl-C
         finally:
-            timer.cancel()
             self._left -= time.monotonic() - begun
 
 
