@@ -31,9 +31,8 @@ def emission_of(entry: Mapping[str, Any], where: str, reading: Reading, ts: int 
     own, rest = own_fields(entry, ("text", "tokens", "quality"), where, reading)
     rest |= {name: own.pop(name) for name in ("tier", "source") if name in own}
     tokens = [reading.text(token, f"{where}.tokens[{index}]") for index, token in enumerate(texts_of(entry.get("tokens")))]
-    words = [word for word in texts_of(entry.get("words")) if not word]
-    if words:
-        reading.note(kinds.EMPTY_WORD, f"{where}.words", "an empty word", len(words))
+    if "words" in entry and (empty := texts_of(entry["words"]).count("")):
+        reading.note(kinds.EMPTY_WORD, f"{where}.words", "an empty word", empty)
     text = entry.get("text")
     if not isinstance(text, str):
         reading.note(kinds.FIELD, f"{where}.text", f"{text!r} is no text: taken as one")
