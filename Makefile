@@ -23,7 +23,7 @@ help:
 	@echo "make test     run the test suite (ARGS='-k name' for a part of it)"
 	@echo "make check    layers, format, lint and strict types"
 	@echo "make bench    measure what saving costs"
-	@echo "make crash    kill real runs KILLS=$(KILLS) times and compare; goes on where it was stopped; then sealing and indexing, everywhere"
+	@echo "make crash    kill real runs KILLS=$(KILLS) times and compare; goes on where it was stopped; then sealing, indexing, exports and imports"
 	@echo "make mutants  plant bugs, and see that each is caught"
 	@echo "make tools    install tools to look at logs with: $(TOOLS)"
 	@echo "make clean    remove the virtual environment and all caches; sessions stay"
@@ -54,7 +54,7 @@ bench: $(READY)
 
 crash: $(READY)
 	@$(PY) -m tests.crash.campaign --kills $(KILLS) $(ARGS)
-	@$(if $(SHM),TMPDIR=$(SHM) )HOLDFAST_FULL=1 $(PY) -m pytest -q -n auto -rP tests/crash/test_seal_kills.py tests/crash/test_indexing.py
+	@$(if $(SHM),TMPDIR=$(SHM) )HOLDFAST_FULL=1 $(PY) -m pytest -q -n auto -rP tests/crash/test_seal_kills.py tests/crash/test_indexing.py tests/crash/test_moving_kills.py
 
 mutants: $(READY)
 	@$(PY) -m tests.mutants $(ARGS)
