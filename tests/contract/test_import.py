@@ -7,6 +7,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +144,7 @@ FOUND = [
     ("printed r", "training/vaultnodes/epoch6-vaultnode.json", "coordinate", "r is printed 1.000, and is 1.618"),
     ("empty word", "kira_data/learned_relations.json", "relations.potential", "linked to the empty text"),
     ("empty word", EPOCHS + "accumulated-vocabulary-epoch4.json", "vocab", "empty text"),
-    ("broken JSON", HELIX + "metrics/metrics.jsonl", "line 3", "was left out"),
+    ("broken", HELIX + "metrics/metrics.jsonl", "line 3", "was left out"),
     ("not JSON", HELIX + "metrics/metrics.jsonl", "line 2", "NaN"),
     ("copy", "training/tokens/nuclear-spinner-972-tokens.json", "tokens_by_machine", "copies of others"),
     ("copy", "kira_data/consciousness_journeys/journey_1.json", "", "counted once"),
@@ -376,6 +377,29 @@ def test_streams_of_tokens_keep_each_token_with_its_time(tmp_path: Path) -> None
     assert [(row.ts - rows[0].ts) // 1_000_000 for row in rows] == [0, 1, 2, 3, 4]
 
 
+def test_event_files_of_tensorboard_are_metrics_with_their_steps(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    proto: Any = import_module("tensorboard.compat.proto.event_pb2")
+    summary: Any = import_module("tensorboard.compat.proto.summary_pb2")
+    writer: Any = import_module("tensorboard.summary.writer.event_file_writer").EventFileWriter(str(tmp_path / "runs"))
+    for step in range(3):
+        value = summary.Summary.Value(tag="loss", simple_value=0.5 / 2**step)
+        writer.add_event(proto.Event(wall_time=1765918025.5 + step, step=step, summary=summary.Summary(value=[value])))
+    writer.close()
+    (path,) = (tmp_path / "runs").iterdir()
+    assert bring(tmp_path / "runs", tmp_path / "w").added == {"runs": 3}
+    rows = Workspace(tmp_path / "w").metrics()
+    assert [(row.name, row.value) for row in rows if row.name != "step"] == [("loss", 0.5), ("loss", 0.25), ("loss", 0.125)]
+    assert [row.value for row in rows if row.name == "step"] == [0, 1, 2]
+    assert rows[0].ts == 1_765_918_025_500_000
+    data = path.read_bytes()
+    for damaged, left in ((data[:-7], 2), (data[:60] + b"XX" + data[62:], 0), (b"junk", 0)):
+        path.write_bytes(damaged)
+        report = bring(tmp_path / "runs", tmp_path / f"w{len(damaged)}{left}")
+        assert report.added == {"runs": left}
+        assert [found.kind for found in report.findings] == ["broken"]
+
+
 # Bad input --------------------------------------------------------------------------------------------------------------
 
 TOKENS = '{"epoch": 3, "tokens": ["e+|NP0|t4", "e+|NP1|t4"]}'
@@ -395,8 +419,8 @@ def kinds_of(report: ImportReport) -> dict[str, list[Finding]]:
         (TOKENS.encode("utf-16"), "encoding"),
         (b'{"epoch": 3, "z": NaN, "tokens": ["e+|NP0|t4", "e+|NP1|t4"]}', "not JSON"),
         (b'{"epoch": 2, "epoch": 3, "tokens": ["e+|NP0|t4", "e+|NP1|t4"]}', "not JSON"),
-        (b'{"epoch": 3, "tokens": ["e+|NP0|t4", "e+|NP1|t4", "e+|NP', "broken JSON"),
-        (b'{"epoch": 3, "tokens": ["e+|NP0|t4", "e+|NP1|t4"], "count": }', "broken JSON"),
+        (b'{"epoch": 3, "tokens": ["e+|NP0|t4", "e+|NP1|t4", "e+|NP', "broken"),
+        (b'{"epoch": 3, "tokens": ["e+|NP0|t4", "e+|NP1|t4"], "count": }', "broken"),
         (b'{"epoch": 3, "tokens": ["e+|NP0|t4", "e+|NP1|t4"], "x": "\xff"}', "encoding"),
     ],
 )

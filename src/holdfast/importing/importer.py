@@ -8,7 +8,7 @@ from holdfast.errors import InvalidSetting, InvalidValue, ReadFailed
 from holdfast.importing.findings import FIELD, Finding
 from holdfast.importing.items import KINDS as ITEM_KINDS
 from holdfast.importing.items import Item, Tokens
-from holdfast.importing.look import KINDS, LINE_KINDS, Looked, look, read
+from holdfast.importing.look import LINE_KINDS, NAMES, Looked, look, read
 from holdfast.importing.reading import Reading
 from holdfast.importing.report import ADDED, KNOWN, SAME, SKIPPED, FileReport, ImportReport, across_files, copies_of
 from holdfast.importing.walk import Skipped, walk
@@ -182,11 +182,10 @@ def _by_session(base: str, looked: Sequence[Looked], *, one: bool) -> Iterator[t
 def _checked_kinds(only: Collection[str] | None) -> frozenset[str] | None:
     if only is None:
         return None
-    known = (*(kind.name for kind in KINDS), *LINE_KINDS)
     names = (only,) if isinstance(only, str) else tuple(only)
     for name in names:
-        if name not in known:
-            raise InvalidSetting(f"only={name!r} is no kind of file; there are: {', '.join(known)}")
+        if name not in NAMES:
+            raise InvalidSetting(f"only={name!r} is no kind of file; there are: {', '.join(NAMES)}")
     return frozenset(names)
 
 

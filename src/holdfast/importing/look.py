@@ -12,9 +12,9 @@ from holdfast.importing.documents import Unreadable, read_document, read_lines
 from holdfast.importing.findings import Findings
 from holdfast.importing.items import Item
 from holdfast.importing.kinds import Kind
-from holdfast.importing.readers import archives, emissions, lines, states, tokens, words
+from holdfast.importing.readers import archives, emissions, lines, states, tensorboard, tokens, words
 from holdfast.importing.reading import Reading
-from holdfast.importing.walk import DOCUMENTS, Found
+from holdfast.importing.walk import DOCUMENTS, EVENTS, Found
 
 KINDS: tuple[Kind, ...] = (
     *archives.JOURNEYS,
@@ -26,8 +26,11 @@ KINDS: tuple[Kind, ...] = (
     *tokens.KINDS,
 )
 TABLE = "table"
+TENSORBOARD = "tensorboard"
 LINE_KINDS = ("token stream", "module stream", "events", "metrics", TABLE)
 """The kinds of documents, the special ones first, and those of files of lines."""
+NAMES = (*(kind.name for kind in KINDS), *LINE_KINDS, TENSORBOARD)
+"""All of them."""
 _FIRST_LINES = 100
 _EPOCH = re.compile(r"epoch[-_ ]?(\d{1,6})", re.IGNORECASE)
 
@@ -49,6 +52,12 @@ class Looked(msgspec.Struct, frozen=True):
 def look(found: Found) -> Looked:
     """Look at a file. Raises ReadFailed where it cannot be read."""
     digest = hashlib.sha256()
+    if found.ending == EVENTS:
+        for chunk in found.chunks():
+            digest.update(chunk)
+        known = tensorboard.is_there()
+        reason = "" if known else tensorboard.MISSING
+        return Looked(found, digest.hexdigest(), TENSORBOARD if known else None, reason, _epoch_in(found.path, None))
     if found.ending not in DOCUMENTS:
         for chunk in found.chunks():
             digest.update(chunk)
@@ -78,7 +87,9 @@ def look(found: Found) -> Looked:
 def read(looked: Looked, chunks: Iterator[bytes], reading: Reading, columns: Mapping[str, str] | None = None) -> Iterator[Item]:
     """What the content of a file of a known kind says, in order."""
     kind = looked.kind
-    if kind == TABLE:
+    if kind == TENSORBOARD and looked.found.file is not None:
+        yield from tensorboard.read_events(looked.found.file, b"".join(chunks), reading)
+    elif kind == TABLE:
         yield from lines.read_csv(chunks, reading, columns)
     elif kind in LINE_KINDS:
         yield from lines.read_json_lines(chunks, reading, kind, columns)

@@ -15,21 +15,26 @@ MOST_BYTES = 256 << 20
 _MOST_DEEP = 64
 LINES = (".jsonl", ".ndjson", ".csv", ".tsv")
 DOCUMENTS = (".json",)
+EVENTS = ".tfevents"
 ZIP = ".zip"
 
 
 @dataclass(frozen=True)
 class Found:
-    """A file. path: relative, with `/`; in an archive behind its own. size: bytes. chunks: its content, in pieces."""
+    """A file. path: relative, with `/`; in an archive behind its own. size: bytes. chunks: its content, in pieces. file: where
+    it lies, None in an archive."""
 
     path: str
     size: int
     chunks: Callable[[], Iterator[bytes]]
+    file: Path | None = None
 
     @property
     def ending(self) -> str:
         """What it is by its name, in small letters; a copy called `….json.backup` is what it is a copy of."""
         name = self.path.rpartition("/")[2].lower()
+        if EVENTS in name:
+            return EVENTS
         for more in (".backup", ".bak", ".old"):
             name = name.removesuffix(more)
         return f".{name.rpartition('.')[2]}" if "." in name else ""
@@ -83,7 +88,7 @@ def _file(files: Files, path: Path, shown: str) -> Iterator[Found | Skipped]:
         size = file.size()
     finally:
         file.close()
-    found = Found(shown, size, lambda: _chunks(files, path))
+    found = Found(shown, size, lambda: _chunks(files, path), path)
     if found.ending == ZIP:
         yield from _archive(files, path, found)
     else:
@@ -91,9 +96,11 @@ def _file(files: Files, path: Path, shown: str) -> Iterator[Found | Skipped]:
 
 
 def _wanted(found: Found) -> Iterator[Found | Skipped]:
-    if found.ending not in (*LINES, *DOCUMENTS):
+    if found.ending == EVENTS and found.file is None:
+        yield Skipped(found.path, "an event file in an archive: unpack it first")
+    elif found.ending not in (*LINES, *DOCUMENTS, EVENTS):
         yield Skipped(found.path, f"{found.ending or 'no ending'}: not a kind of file that is read")
-    elif found.ending in DOCUMENTS and found.size > MOST_BYTES:
+    elif found.ending not in LINES and found.size > MOST_BYTES:
         yield Skipped(found.path, f"{found.size:,} bytes: a document of more than {MOST_BYTES >> 20} MiB is not read. Split it")
     else:
         yield found
