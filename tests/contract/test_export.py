@@ -383,6 +383,18 @@ def test_a_killed_export_leaves_nothing_under_the_name(
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["out"]
 
 
+def test_a_damaged_session_is_not_exported(tmp_path: Path) -> None:
+    workspace = record(tmp_path)
+    seal(tmp_path)
+    (path,) = (tmp_path / "sessions").rglob("*.parquet")
+    data = bytearray(path.read_bytes())
+    data[200] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(holdfast.Corrupted):
+        workspace.export(format="json", output=tmp_path / "in" / "out")
+    assert [*(tmp_path / "in").iterdir()] == []
+
+
 def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
     workspace = record(tmp_path, count=5)
     told: list[str] = []

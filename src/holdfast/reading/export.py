@@ -1,24 +1,26 @@
 """What was saved, as JSON, CSV and Parquet for other programs (docs/command.md, "export")."""
 
 import errno
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from holdfast.errors import InvalidSetting, ReadFailed
+from holdfast.reading.copying import Copying
 from holdfast.reading.filters import Filter
-from holdfast.reading.interruptible import call_interruptibly
 from holdfast.reading.loader import Source
 from holdfast.reading.relations import Progress, Relations, sealed_stretches
 from holdfast.reading.sql_tables import TABLES
 from holdfast.storage.files import Files, check_target, chunks_of, failure, write_errors, write_synced
 from holdfast.storage.folders import put_file, put_folder
 from holdfast.storage.sealed import literal, quoted
+from holdfast.storage.seals import check_seal
 
 if TYPE_CHECKING:
-    import duckdb
+    pass
 
 KINDS = {
     "tokens": "tokens",
@@ -34,20 +36,13 @@ KINDS = {
 """What can be asked for by `include`, and the table of SQL in which it is."""
 FINAL_STATES = "final_states"
 """What comes with states: the one in which each session was left."""
-FORMATS = ("json", "csv", "parquet")
 _FINAL_COLUMNS = {"session": "VARCHAR", "n": "BIGINT", "ts": "BIGINT", "state": "JSON"}
 _MEMORY_BYTES = 320 << 20
 _ROW_GROUP = 1 << 16
 """Rows of a row group: of so many records, and so one and the same wherever they stand."""
-_OPTIONS = {
-    "json": "FORMAT json, ARRAY true",
-    "csv": "FORMAT csv, HEADER true",
-    "parquet": "FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows}",
-}
 _TRIES = 3
 _FILTERS = {"names": "name", "phases": "phase", "tiers": "tier", "sources": "source", "z": "z"}
 """The fields of a filter, and the column that each is about."""
-_FORMULAS = r"^[=+\-@\t\r]"
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -86,7 +81,8 @@ def export_tables(
         raise InvalidSetting(f"excel_safe is for CSV, and the format is {format!r}. Leave it out")
     output = output.absolute()
     condition = _condition(wanted) + ("" if up_to is None else f" AND n <= {up_to}")
-    writing = _Writing(files, sources, kinds, format, condition, wanted.superseded, last, excel_safe, output, progress)
+    asked = _Asked(kinds, format, condition, wanted.superseded, last, excel_safe)
+    writing = _Writing(files, sources, asked, output, progress)
     with write_errors(output):
         if format == "json" or len(writing.lists) == 1:
             check_target(files, output, force=force)
@@ -126,26 +122,26 @@ def _check_folder(files: Files, path: Path, format: str, *, force: bool) -> None
         raise InvalidSetting(f"{path} is there, and is no earlier export. Nothing was changed; name another folder")
 
 
+class _Asked(NamedTuple):
+    """What is to be written. condition: SQL that a row fulfils. last: so many of each kind."""
+
+    kinds: Sequence[str]
+    format: str
+    condition: str
+    superseded: bool
+    last: int | None
+    excel_safe: bool
+
+
 class _Writing:
     """One export being written. lists: the names of its tables. rows: how many of each were."""
 
     def __init__(
-        self,
-        files: Files,
-        sources: Callable[[], Sequence[Source]],
-        kinds: Sequence[str],
-        format: str,
-        condition: str,
-        superseded: bool,
-        last: int | None,
-        excel_safe: bool,
-        output: Path,
-        progress: Progress,
+        self, files: Files, sources: Callable[[], Sequence[Source]], asked: _Asked, output: Path, progress: Progress
     ) -> None:
-        self._files, self._sources, self._kinds, self._format = files, sources, kinds, format
-        self._condition, self._superseded, self._last, self._excel_safe = condition, superseded, last, excel_safe
+        self._files, self._sources, self._asked = files, sources, asked
         self._output, self._progress = output, progress
-        self.lists = [name for kind in kinds for name in ((kind, FINAL_STATES) if kind == "states" else (kind,))]
+        self.lists = [name for kind in asked.kinds for name in ((kind, FINAL_STATES) if kind == "states" else (kind,))]
         self.rows: dict[str, int] = {}
 
     def fill_folder(self, folder: Path) -> None:
@@ -179,6 +175,7 @@ class _Writing:
         yield b"}\n"
 
     def _tables(self, folder: Path) -> list[Path]:
+        """The paths of files with a table each."""
         import duckdb
 
         for tries_left in reversed(range(_TRIES)):
@@ -186,105 +183,74 @@ class _Writing:
             sources = self._sources()
             try:
                 return self._tables_of(relations, sources, folder)
-            except duckdb.IOException as error:
-                is_gone = any(not self._files.exists(stretch.path) for stretch in sealed_stretches(sources) if stretch.path)
-                if not (is_gone and tries_left):  # else what took its place is found anew
-                    raise self._failure(error, is_gone=is_gone) from None
-            except duckdb.OutOfMemoryException as error:
-                raise failure(self._output, OSError(errno.ENOMEM, _first_line(error))) from None
+            except (duckdb.Error, ReadFailed) as error:
+                # What took the place of a sealed file that is gone is found anew.
+                if not (tries_left and any(not self._files.exists(path) for path in _sealed(sources))):
+                    raise self._failure(error, sources) from None
             finally:
                 relations.close()
         raise AssertionError
 
     def _tables_of(self, relations: Relations, sources: Sequence[Source], folder: Path) -> list[Path]:
-        relations.take_in(sources, [KINDS[kind] for kind in self._kinds], self._progress)
-        writer = _Writer(relations.cursor(), self._format, self._excel_safe, self._progress)
+        asked = self._asked
+        for path in _sealed(sources):
+            check_seal(self._files, path)  # DuckDB looks at no checksums
+        relations.take_in(sources, [KINDS[kind] for kind in asked.kinds], self._progress)
+        copying = Copying(
+            relations.cursor(),
+            asked.format,
+            group_rows=_ROW_GROUP,
+            excel_safe=asked.excel_safe,
+            progress=self._progress,
+        )
         paths: list[Path] = []
         for name in self.lists:
             rows = self._select("states" if name == FINAL_STATES else name, relations, sources)
-            columns = dict(TABLES[KINDS[name]].columns) if name != FINAL_STATES else _FINAL_COLUMNS
             if name == FINAL_STATES:
-                order = ", ".join(literal(source.session) for source in sources) or "''"
-                last = f"SELECT session, max(n) AS n, max_by(ts, n) AS ts, max_by(after, n) AS state FROM ({rows}) GROUP BY ALL"
-                rows = f"SELECT * FROM ({last}) ORDER BY list_position([{order}], session)"
-            elif self._last is not None:
-                rows = f"{rows} OFFSET {max(0, writer.count(rows) - self._last)}"
-            paths.append(folder / f"{name}.{self._format}")
-            self.rows[name] = writer.write(name, rows, columns, paths[-1])
+                columns, rows = _FINAL_COLUMNS, _final_states(rows, sources)
+            else:
+                columns = TABLES[KINDS[name]].columns
+                if asked.last is not None:
+                    rows = f"{rows} OFFSET {max(0, copying.count(rows) - asked.last)}"
+            paths.append(folder / f"{name}.{asked.format}")
+            self.rows[name] = copying.write(name, rows, columns, paths[-1])
         return paths
 
     def _select(self, kind: str, relations: Relations, sources: Sequence[Source]) -> str:
         """SQL for the wanted rows of all sessions, in order."""
-        table = KINDS[kind]
+        table, asked = KINDS[kind], self._asked
         columns = ", ".join(quoted(name) for name in TABLES[table].columns)
         rows = relations.in_order(
             sources,
             table,
-            superseded=self._superseded,
-            json="JSON" if self._format == "json" else "VARCHAR",
-            part=_ROW_GROUP if self._format == "parquet" else None,
+            superseded=asked.superseded,
+            json="JSON" if asked.format == "json" else "VARCHAR",
+            part=_ROW_GROUP if asked.format == "parquet" else None,
         )
-        return f"SELECT {columns} FROM ({rows}) WHERE {self._condition}"
+        return f"SELECT {columns} FROM ({rows}) WHERE {asked.condition}"
 
-    def _failure(self, error: Exception, *, is_gone: bool) -> Exception:
-        what = _first_line(error)
-        if is_gone:
+    def _failure(self, error: Exception, sources: Sequence[Source]) -> Exception:
+        """What went wrong: with a sealed file, or with what is written."""
+        what = str(error).partition("\n")[0]
+        if isinstance(error, ReadFailed):
+            return error
+        if any(not self._files.exists(path) for path in _sealed(sources)):
             return ReadFailed(self._output, f"a session was sealed or deleted while it was read ({what}). Ask again")
         for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            if _says(what, number):
+            if os.strerror(number).lower() in what.lower():
                 return failure(self._output, OSError(number, what))
         return failure(self._output, OSError(errno.EIO, what))
 
 
-class _Writer:
-    """Writes the rows of selects to files, in their order."""
+def _sealed(sources: Sequence[Source]) -> list[Path]:
+    return [stretch.path for stretch in sealed_stretches(sources) if stretch.path is not None]
 
-    def __init__(self, cursor: "duckdb.DuckDBPyConnection", format: str, excel_safe: bool, progress: Progress) -> None:
-        self._cursor, self._format, self._excel_safe, self._progress = cursor, format, excel_safe, progress
-        for setting in ("enable_progress_bar = true", "enable_progress_bar_print = false", "progress_bar_time = 0"):
-            cursor.execute(f"SET {setting}")
-        # It would leave room for NULL in a Parquet column only where statistics do not rule it out, which sealed files do.
-        cursor.execute("SET disabled_optimizers = 'statistics_propagation'")
 
-    def count(self, rows: str) -> int:
-        """How many there are."""
-        return self._run("counting", f"SELECT count(*) FROM ({rows})")
-
-    def write(self, name: str, rows: str, columns: dict[str, str], path: Path) -> int:
-        """Write them to a file, and return how many they were."""
-        selected = f"SELECT {', '.join(self._columns(columns))} FROM ({rows})"
-        return int(
-            self._run(name, f"COPY ({selected}) TO {literal(str(path))} ({_OPTIONS[self._format].format(rows=_ROW_GROUP)})")
-        )
-
-    def _columns(self, columns: dict[str, str]) -> Iterator[str]:
-        for index, (name, kind) in enumerate(columns.items()):
-            column, shown = quoted(name), name
-            if self._format == "json":
-                if name == "exact":
-                    continue
-                if name == "value":
-                    column = '"exact"'  # any value at all, and NaN as the log has it: JSON has none
-                elif kind == "DOUBLE":
-                    column = f"if(isfinite({column}), {column}, NULL)"
-            elif kind == "JSON":
-                column = f"{column}::VARCHAR"  # Parquet's own type for JSON is bytes to many
-            if self._excel_safe:
-                if kind in ("VARCHAR", "JSON"):
-                    text = f"{column}::VARCHAR"
-                    column = f"if(regexp_matches({text}, {literal(_FORMULAS)}), '''' || {text}, {text})"
-                shown = name if index else f"\N{BYTE ORDER MARK}{name}"
-            yield f"{column} AS {quoted(shown)}"
-
-    def _run(self, name: str, statement: str) -> int:
-        """The number that a statement answers."""
-        cursor = self._cursor
-
-        def told() -> None:
-            self._progress(name, max(0, int(cursor.query_progress())), 100)
-
-        found = call_interruptibly(cursor, lambda: cursor.execute(statement).fetchone(), told)
-        return int(found[0]) if found else 0
+def _final_states(rows: str, sources: Sequence[Source]) -> str:
+    """SQL for the state that each session was left in, of its changes of state."""
+    order = ", ".join(literal(source.session) for source in sources) or "''"
+    last = f"SELECT session, max(n) AS n, max_by(ts, n) AS ts, max_by(after, n) AS state FROM ({rows}) GROUP BY ALL"
+    return f"SELECT * FROM ({last}) ORDER BY list_position([{order}], session)"
 
 
 def _condition(wanted: Filter) -> str:
@@ -303,13 +269,3 @@ def _condition(wanted: Filter) -> str:
     if wanted.until is not None:
         parts.append(f"ts < {wanted.until}")
     return " AND ".join(parts)
-
-
-def _says(what: str, number: int) -> bool:
-    import os
-
-    return os.strerror(number).lower() in what.lower()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
