@@ -100,11 +100,21 @@ def _print_findings(findings: tuple[Finding, ...], *, most: int) -> None:
     for kind, entries in sorted(by_kind.items()):
         output.say("")
         output.say((kind, "bold yellow"), (f"  {sum(found.count for found in entries):,}", "dim"))
-        for found in entries[:most]:
+        for found in _each_file_first(entries)[:most]:
             place = f"{found.path}  {found.where}".rstrip()
             output.say("  ", (place, "cyan"), f"  {found.what}")
         if len(entries) > most:
             output.say((f"  … and {len(entries) - most:,} more: --findings", "dim"))
+
+
+def _each_file_first(findings: list[Finding]) -> list[Finding]:
+    """The first finding of each file, then the second of each, and so on."""
+    seen: Counter[str] = Counter()
+    places: list[int] = []
+    for found in findings:
+        places.append(seen[found.path])
+        seen[found.path] += 1
+    return [found for _, found in sorted(zip(places, findings, strict=True), key=lambda pair: pair[0])]
 
 
 def _print_skipped(report: ImportReport) -> None:
