@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 from holdfast.engines.kira.constants import K_ETA, K_KAPPA, K_R, PHI
@@ -74,6 +75,8 @@ def check_k_formed(fields: Mapping[str, Any], reading: Reading, where: str) -> I
     kappa = _first(fields, "kappa", "coherence")
     eta = _first(fields, "eta", "negentropy")
     r = _first(fields, "R", "triad_completions", "r_count")
+    if r is not None and not isfinite(r):
+        r = None
     known = {"kappa": kappa, "eta": eta, "R": r}
     wrong = []
     if kappa is not None and kappa < K_KAPPA:

@@ -18,9 +18,9 @@ from holdfast.importing.walk import DOCUMENTS, EVENTS, Found
 
 KINDS: tuple[Kind, ...] = (
     *archives.JOURNEYS,
-    *states.KINDS[:3],
+    *states.SESSIONS,
     *words.KINDS,
-    *states.KINDS[3:],
+    *states.KINDS,
     *archives.KINDS,
     *emissions.KINDS,
     *tokens.KINDS,
@@ -32,6 +32,7 @@ LINE_KINDS = ("token stream", "module stream", "events", "metrics", TABLE)
 NAMES = (*(kind.name for kind in KINDS), *LINE_KINDS, TENSORBOARD)
 """All of them."""
 _FIRST_LINES = 100
+_MOST_EPOCHS = 1_000_000  # a larger number is none
 _EPOCH = re.compile(r"epoch[-_ ]?(\d{1,6})", re.IGNORECASE)
 
 
@@ -51,31 +52,35 @@ class Looked(msgspec.Struct, frozen=True):
 
 def look(found: Found) -> Looked:
     """Look at a file. Raises ReadFailed where it cannot be read."""
+    if found.ending in DOCUMENTS:
+        return _look_at_document(found)
     digest = hashlib.sha256()
+    for chunk in found.chunks():
+        digest.update(chunk)
+    kind: str | None
+    columns: tuple[str, ...]
     if found.ending == EVENTS:
-        for chunk in found.chunks():
-            digest.update(chunk)
-        known = tensorboard.is_there()
-        reason = "" if known else tensorboard.MISSING
-        return Looked(found, digest.hexdigest(), TENSORBOARD if known else None, reason, _epoch_in(found.path, None))
-    if found.ending not in DOCUMENTS:
-        for chunk in found.chunks():
-            digest.update(chunk)
+        kind, columns = TENSORBOARD if tensorboard.is_there() else None, ()
+        reason = "" if kind else tensorboard.MISSING
+    else:
         kind, columns = _lines_of(found)
         reason = "" if kind else "no line of it is a JSON object"
-        return Looked(found, digest.hexdigest(), kind, reason, _epoch_in(found.path, None), columns=columns)
+    return Looked(found, digest.hexdigest(), kind, reason, _epoch_in(found.path, None), columns=columns)
+
+
+def _look_at_document(found: Found) -> Looked:
     data = b"".join(found.chunks())
-    digest.update(data)
+    sha256 = hashlib.sha256(data).hexdigest()
     try:
         document = read_document(data, Findings(found.path))
     except Unreadable as error:
-        return Looked(found, digest.hexdigest(), None, str(error))
+        return Looked(found, sha256, None, str(error))
     kind = next((kind.name for kind in KINDS if kind.fits(document, found.path)), None)
     fields = document if isinstance(document, dict) else {}
     session_id, written = fields.get("session_id", fields.get("session")), fields.get("timestamp")
     return Looked(
         found=found,
-        sha256=digest.hexdigest(),
+        sha256=sha256,
         kind=kind,
         reason="" if kind else "no kind of document that is known",
         epoch=_epoch_in(found.path, fields.get("epoch")),
@@ -110,7 +115,7 @@ def _lines_of(found: Found) -> tuple[str | None, tuple[str, ...]]:
 
 def _epoch_in(path: str, told: Any) -> int | None:
     """The epoch that a file tells, or its name."""
-    if isinstance(told, int) and not isinstance(told, bool):
+    if isinstance(told, int) and not isinstance(told, bool) and 0 <= told < _MOST_EPOCHS:
         return told
     found = _EPOCH.search(path.rpartition("/")[2])
     return int(found[1]) if found else None

@@ -1,7 +1,7 @@
 """What readers share: the file that is being read, its findings, and fields taken apart."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from holdfast.errors import InvalidValue
@@ -49,6 +49,15 @@ class Reading:
         told = fields.get(name)
         if isinstance(told, int) and not isinstance(told, bool) and told != actual:
             self.note(kinds.COUNT, name, f"it says {told:,}, and there are {actual:,} {what}")
+
+    def objects(self, entries: Any, where: str, *names: str) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The objects with these fields in a list, with their places; what is none is noted, and left out."""
+        for index, entry in enumerate(listed(entries)):
+            if isinstance(entry, dict) and all(name in entry for name in names):
+                yield index, entry
+            else:
+                lacking = f" with {', '.join(names)}" if names else ""
+                self.note(kinds.FIELD, f"{where}[{index}]", f"no object{lacking}: left out")
 
     def text(self, text: Any, where: str) -> str:
         """A token's text; what no grammar knows is noted, and kept."""
@@ -141,14 +150,24 @@ def own_fields(
     return own, rest
 
 
+def listed(value: Any) -> list[Any]:
+    """A list; an empty one for what is none."""
+    return value if isinstance(value, list) else []
+
+
 def texts_of(value: Any) -> list[str]:
     """The texts in a list; nothing where it is none."""
-    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
+    return [entry for entry in listed(value) if isinstance(entry, str)]
 
 
 def number(value: Any) -> float | None:
-    """A number; None for what is none."""
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    """A number; None for what is none, or lies beyond all floats."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None
 
 
 def _token_of(fields: Mapping[str, Any]) -> Any:

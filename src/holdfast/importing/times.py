@@ -22,7 +22,7 @@ class Times:
             return _of_number(value) if is_number else None
         try:
             found = datetime.fromisoformat(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if found.tzinfo is None:
             if not self._is_noted:

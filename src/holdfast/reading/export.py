@@ -4,7 +4,7 @@ import errno
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,9 +18,6 @@ from holdfast.storage.files import Files, check_target, chunks_of, failure, writ
 from holdfast.storage.folders import put_file, put_folder
 from holdfast.storage.sealed import literal, quoted
 from holdfast.storage.seals import check_seal
-
-if TYPE_CHECKING:
-    pass
 
 KINDS = {
     "tokens": "tokens",

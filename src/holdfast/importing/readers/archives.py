@@ -8,7 +8,7 @@ from holdfast.importing.checks import check_state
 from holdfast.importing.items import Event, Item, Metric, Module
 from holdfast.importing.kinds import Kind, has
 from holdfast.importing.readers.emissions import emission_of
-from holdfast.importing.reading import Reading, number
+from holdfast.importing.reading import Reading, listed, number
 from holdfast.tokens import Junk, parse
 
 _LEAST_TOKENS = 12  # that a list within a journey has, to be one of tokens
@@ -21,9 +21,8 @@ def read_stage(document: dict[str, Any], reading: Reading) -> Iterator[Item]:
     ts = reading.time(document)
     status = str(document.get("status", "")).lower()
     yield from _tokens_within(document, reading, ts)
-    for index, entry in enumerate(document.get("emissions") or []):
-        if isinstance(entry, dict) and "text" in entry:
-            yield emission_of(entry, f"emissions[{index}]", reading, ts)
+    for index, entry in reading.objects(document.get("emissions"), "emissions", "text"):
+        yield emission_of(entry, f"emissions[{index}]", reading, ts)
     yield Module(
         name=str(document.get("name") or document.get("module") or reading.name.removesuffix(".json")),
         result=document,
@@ -42,7 +41,7 @@ def read_journey(document: dict[str, Any], reading: Reading) -> Iterator[Item]:
         title = layer.get("name", name) if isinstance(layer, dict) else name
         yield Module(name=str(title), result=layer, index=index, phase=name, ts=ts, where=f"layers.{name}")
     for field in ("journey_log", "semantic_evolution"):
-        for index, entry in enumerate(document.get(field) or []):
+        for index, entry in enumerate(listed(document.get(field))):
             where = f"{field}[{index}]"
             fields = entry if isinstance(entry, dict) else {"text": entry}
             yield Event(field, fields, reading.time(fields, ts, where=where), where)

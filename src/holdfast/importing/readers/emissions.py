@@ -22,7 +22,7 @@ def read_emissions(document: dict[str, Any], reading: Reading) -> Iterator[Item]
     if isinstance(statistics, dict):
         _check_statistics(statistics, entries, reading)
     ts = reading.time(document)
-    for index, entry in enumerate(entries):
+    for index, entry in reading.objects(entries, "emissions"):
         yield emission_of(entry, f"emissions[{index}]", reading, ts)
 
 

@@ -1,7 +1,6 @@
 """What KIRA saved of its state: engine sessions, vault nodes, manifests, training logs, modules."""
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import Any
 
 from holdfast.importing import findings as kinds
@@ -9,7 +8,7 @@ from holdfast.importing.checks import check_state
 from holdfast.importing.items import Event, Item, Metric, Module, Transition
 from holdfast.importing.kinds import Kind, has, list_of_objects
 from holdfast.importing.readers.emissions import emission_of
-from holdfast.importing.reading import Reading
+from holdfast.importing.reading import Reading, listed
 
 _STATE = ("z", "phase", "crystal")
 
@@ -23,12 +22,11 @@ def read_session(document: dict[str, Any], reading: Reading) -> Iterator[Item]:
         where = f"history[{index}]"
         fields = turn if isinstance(turn, dict) else {"turn": turn}
         yield Event("turn", fields, reading.time(fields, ts, where=where), where)
-    for index, event in enumerate(document.get("triad_events") or []):
+    for index, event in enumerate(listed(document.get("triad_events"))):
         yield Event("triad", event if isinstance(event, dict) else {"text": event}, ts, f"triad_events[{index}]")
     yield from reading.tokens(document["tokens"], "tokens", ts=ts)
-    for index, entry in enumerate(document.get("emissions") or []):
-        if isinstance(entry, dict):
-            yield emission_of(entry, f"emissions[{index}]", reading, ts)
+    for index, entry in reading.objects(document.get("emissions"), "emissions"):
+        yield emission_of(entry, f"emissions[{index}]", reading, ts)
     yield Transition(None, document["state"], ts, "state")
 
 
@@ -57,7 +55,7 @@ def read_training_log(document: dict[str, Any], reading: Reading) -> Iterator[It
     """A training, step by step as metrics, and all else that is said of it as an event."""
     yield from check_state(document, reading)
     ts = reading.time(document)
-    for index, entry in enumerate(document["training_log"]):
+    for index, entry in reading.objects(document["training_log"], "training_log"):
         where = f"training_log[{index}]"
         yield Metric(entry, reading.time(entry, ts, where=where), where)
     yield Event("training", {name: value for name, value in document.items() if name != "training_log"}, ts)
@@ -78,11 +76,11 @@ def read_hysteresis(document: dict[str, Any], reading: Reading) -> Iterator[Item
 
 def read_modules(document: list[Any] | dict[str, Any], reading: Reading) -> Iterator[Item]:
     """The results of modules in order, and the state that each left."""
-    entries: list[dict[str, Any]] = document if isinstance(document, list) else document["modules"]
+    listing, prefix = (document, "") if isinstance(document, list) else (document["modules"], "modules")
     ts = reading.time(document) if isinstance(document, dict) else None
-    for before, entry in pairwise([{}, *entries]):
-        index = entries.index(entry)
-        where = f"[{index}]" if isinstance(document, list) else f"modules[{index}]"
+    entries, before = [*reading.objects(listing, prefix, "module")], dict[str, Any]()
+    for index, entry in entries:
+        where = f"{prefix}[{index}]"
         moment = reading.time(entry, ts, where=where)
         place = entry.get("module", entry.get("index"))
         name = entry.get("name", entry.get("module"))
@@ -97,7 +95,8 @@ def read_modules(document: list[Any] | dict[str, Any], reading: Reading) -> Iter
         )
         if "z" in entry:
             yield Transition(_state(before), _state(entry), moment, where)
-    numbers = [entry.get("module") for entry in entries]
+        before = entry
+    numbers = [entry["module"] for _, entry in entries]
     if all(isinstance(found, int) for found in numbers) and numbers != list(range(1, len(numbers) + 1)):
         reading.note(kinds.COUNT, "module", f"the numbers of the {len(numbers)} modules are not 1 to {len(numbers)}")
 
@@ -129,7 +128,7 @@ def _is_manifest(document: Any, path: str) -> bool:
     )
 
 
-KINDS = (
+SESSIONS = (
     Kind("engine session", lambda document, path: has(document, state=dict, history=list, tokens=list), read_session),
     Kind(
         "training log",
@@ -137,6 +136,8 @@ KINDS = (
         read_training_log,
     ),
     Kind("hysteresis", lambda document, path: has(document, thresholds=dict, events=list), read_hysteresis),
+)
+KINDS = (
     Kind("vault node", _is_vaultnode, read_vaultnode),
     Kind("manifest", _is_manifest, read_manifest),
     Kind(

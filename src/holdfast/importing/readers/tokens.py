@@ -7,9 +7,7 @@ from holdfast.importing import findings as kinds
 from holdfast.importing.checks import check_negentropy
 from holdfast.importing.items import Item
 from holdfast.importing.kinds import Kind, has, list_of_objects
-from holdfast.importing.reading import Reading
-
-_FACTS = 30  # entries of which the state is checked
+from holdfast.importing.reading import Reading, listed
 
 
 def _is_token_list(value: Any) -> bool:
@@ -29,7 +27,7 @@ def read_tokens(document: dict[str, Any], reading: Reading) -> Iterator[Item]:
 
 def read_lattice(document: dict[str, Any], reading: Reading) -> Iterator[Item]:
     """The whole lattice, and copies of it by spiral, operator, machine and domain, which are counted once."""
-    entries = document.get("all_tokens") or []
+    entries = listed(document.get("all_tokens"))
     seen = {_text(entry) for entry in entries}
     for name in ("total", "total_tokens"):
         facts = document.get("metadata")
@@ -41,9 +39,9 @@ def read_lattice(document: dict[str, Any], reading: Reading) -> Iterator[Item]:
             continue
         copied = 0
         for key, group in groups.items():
-            listed = group if isinstance(group, list) else group.get("tokens", []) if isinstance(group, dict) else []
-            new = [entry for entry in listed if _is_token_list([entry]) and _text(entry) not in seen]
-            copied += len(listed) - len(new)
+            members = listed(group.get("tokens") if isinstance(group, dict) else group)
+            new = [entry for entry in members if _is_token_list([entry]) and _text(entry) not in seen]
+            copied += len(members) - len(new)
             seen.update(map(_text, new))
             yield from reading.tokens(new, f"{name}.{key}", ts=reading.time(document))
         if copied:
@@ -55,9 +53,10 @@ def read_spinner_run(document: dict[str, Any], reading: Reading) -> Iterator[Ite
     entries = document["emissions"]
     for name in ("total_emissions", "count", "steps", "total_steps"):
         reading.count(document, name, len(entries), "steps")
-    for index, entry in enumerate(entries):
+    objects = [*reading.objects(entries, "emissions", "token")]
+    for index, entry in objects:
         check_negentropy(entry, reading, f"emissions[{index}]")
-    yield from reading.tokens(entries, "emissions", ts=reading.time(document))
+    yield from reading.tokens([entry for _, entry in objects], "emissions", ts=reading.time(document))
 
 
 def read_samples(document: dict[str, Any], reading: Reading) -> Iterator[Item]:
@@ -65,7 +64,7 @@ def read_samples(document: dict[str, Any], reading: Reading) -> Iterator[Item]:
     samples = document["samples"]
     reading.count(document, "total_samples", len(samples), "samples")
     ts = reading.time(document)
-    for index, sample in enumerate(samples):
+    for index, sample in reading.objects(samples, "samples", "tokens"):
         where = f"samples[{index}]"
         facts = {name: value for name, value in sample.items() if name not in ("tokens", "z", "phase", "tier")}
         slots = sample.get("slots")
@@ -77,7 +76,7 @@ def read_samples(document: dict[str, Any], reading: Reading) -> Iterator[Item]:
                 "tier": sample.get("tier"),
                 "slot": slots[place] if isinstance(slots, list) and place < len(slots) else None,
             }
-            for place, token in enumerate(sample["tokens"])
+            for place, token in enumerate(listed(sample["tokens"]))
         ]
         if isinstance(slots, list) and len(slots) != len(entries):
             reading.note(kinds.COUNT, f"{where}.slots", f"{len(slots):,} slots, and {len(entries):,} tokens")

@@ -34,13 +34,12 @@ def read_relations(document: dict[str, Any], reading: Reading) -> Iterator[Item]
         if word == "":
             reading.note(kinds.EMPTY_WORD, "relations", "the empty text is among the words")
         if isinstance(others, dict) and "" in others:
-            reading.note(kinds.EMPTY_WORD, f"relations.{word}", f"{word!r} is linked to the empty text ({others['']:.4g})")
+            reading.note(kinds.EMPTY_WORD, f"relations.{word}", f"{word!r} is linked to the empty text ({others['']!r:.6})")
     rest = {name: value for name, value in document.items() if name != "learning_events"}
     yield Event("relations", rest, reading.time(document))
-    for index, entry in enumerate(document.get("learning_events") or []):
-        if isinstance(entry, dict):
-            where = f"learning_events[{index}]"
-            yield Event("learned", entry, reading.time(entry, reading.time(document), where=where), where)
+    for index, entry in reading.objects(document.get("learning_events"), "learning_events"):
+        where = f"learning_events[{index}]"
+        yield Event("learned", entry, reading.time(entry, reading.time(document), where=where), where)
 
 
 KINDS = (
