@@ -193,6 +193,47 @@ def test_row_groups_are_of_the_same_records_wherever_these_stand(tmp_path: Path,
     assert sum(count for (count,) in groups) == len(workspace.tokens("s"))
 
 
+@pytest.mark.parametrize("format", ["json", "csv", "parquet"])
+def test_pieces_of_several_sessions_are_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
+    monkeypatch.setattr("holdfast.reading.export._ROW_GROUP", 64)
+    asked: list[dict[str, Any]] = [
+        {},
+        {"z": (0.0, 0.11)},
+        {"last": 29},
+        {"superseded": True},
+        {"last": 0},
+        {"phase": "none"},
+    ]
+
+    def exported(part: int) -> list[dict[str, bytes]]:
+        monkeypatch.setattr("holdfast.reading.export._PORTION", part)
+        return [
+            everything(Workspace(tmp_path), tmp_path / "out", format, include=["tokens"], force=True, **words)
+            for words in asked
+        ]
+
+    for count in (9, 30):  # an attempt each
+        for session in ("a", "b", "c"):
+            record(tmp_path, session, count=count)
+    with holdfast.session("d", root=tmp_path, files=QuickFiles()) as run:
+        run.tokens([f"t{index}" for index in range(700)])
+    live = exported(1 << 17)
+    assert live == exported(9) == exported(50)
+    for session in ("b", "c"):
+        seal(tmp_path, session)
+    record(tmp_path, "c", count=50)
+    both = exported(1 << 17)
+    assert both == exported(9) == exported(50)
+    assert both != live
+    for session in ("a", "c", "d"):
+        seal(tmp_path, session)
+    assert exported(1 << 17) == both == exported(9) == exported(50)
+    if format == "parquet":
+        path = Workspace(tmp_path).export(format=format, include=["tokens"], output=tmp_path / "out", force=True).path
+        groups = duckdb.execute(f"select row_group_num_rows from parquet_metadata('{path}') where column_id = 0").fetchall()
+        assert len(groups) > 10
+
+
 def test_filters_choose_what_the_loader_chooses(saved: Workspace, tmp_path: Path) -> None:
     def exported(**options: Any) -> dict[str, Any]:
         path = saved.export(format="json", output=tmp_path / "x.json", force=True, **options).path

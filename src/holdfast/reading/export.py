@@ -12,9 +12,10 @@ from holdfast.errors import InvalidSetting, ReadFailed
 from holdfast.reading.copying import Copying
 from holdfast.reading.filters import Filter
 from holdfast.reading.loader import Source
+from holdfast.reading.pieces import cut_in_pieces
 from holdfast.reading.relations import Progress, Relations, sealed_stretches
 from holdfast.reading.sql_tables import TABLES
-from holdfast.storage.files import Files, check_target, chunks_of, failure, write_errors, write_synced
+from holdfast.storage.files import Files, check_target, failure, write_errors, write_synced
 from holdfast.storage.folders import put_file, put_folder
 from holdfast.storage.sealed import literal, quoted
 from holdfast.storage.seals import check_seal
@@ -37,6 +38,8 @@ _FINAL_COLUMNS = {"session": "VARCHAR", "n": "BIGINT", "ts": "BIGINT", "state": 
 _MEMORY_BYTES = 320 << 20
 _ROW_GROUP = 1 << 16
 """Rows of a row group: of so many records, and so one and the same wherever they stand."""
+_PORTION = 2 * _ROW_GROUP
+"""Records whose rows are written at once where there are no row groups."""
 _TRIES = 3
 _FILTERS = {"names": "name", "phases": "phase", "tiers": "tier", "sources": "source", "z": "z"}
 """The fields of a filter, and the column that each is about."""
@@ -143,43 +146,35 @@ class _Writing:
 
     def fill_folder(self, folder: Path) -> None:
         """Write a file a table, all synced."""
-        for path in self._tables(folder):
-            file = self._files.open(path)
-            try:
-                file.sync()
-            finally:
-                file.close()
+
+        def write(tables: Iterator[tuple[str, Iterator[bytes]]]) -> None:
+            for name, chunks in tables:
+                write_synced(self._files, folder / f"{name}.{self._asked.format}", chunks)
+
+        self._try(write, folder)
 
     def fill_file(self, folder: Path) -> Path:
-        """Write one file."""
-        paths = self._tables(folder)
-        if len(paths) == 1:
-            return paths[0]
-        document = folder / "document"
-        write_synced(self._files, document, self._document(paths))
-        return document
+        """Write one file, and return its path."""
+        path = folder / f"all.{self._asked.format}"
 
-    def _document(self, paths: Iterable[Path]) -> Iterator[bytes]:
-        """An object with a list a kind; each goes once it is in it."""
-        for index, (name, path) in enumerate(zip(self.lists, paths, strict=True)):
-            yield (b"," if index else b"{") + b'\n"%b": ' % name.encode()
-            file = self._files.open(path)
-            try:
-                yield from chunks_of(file, file.size())
-            finally:
-                file.close()
-            self._files.unlink(path)
-        yield b"}\n"
+        def write(tables: Iterator[tuple[str, Iterator[bytes]]]) -> None:
+            write_synced(self._files, path, _document(tables) if len(self.lists) > 1 else next(tables)[1])
 
-    def _tables(self, folder: Path) -> list[Path]:
-        """The paths of files with a table each."""
+        self._try(write, folder)
+        return path
+
+    def _try(self, write: Callable[[Iterator[tuple[str, Iterator[bytes]]]], None], folder: Path) -> None:
+        """Write the tables, which come with the bytes of each."""
         import duckdb
 
         for tries_left in reversed(range(_TRIES)):
             relations = Relations(memory_bytes=_MEMORY_BYTES, threads=1)  # with more, memory grows with the rows
             sources = self._sources()
             try:
-                return self._tables_of(relations, sources, folder)
+                with self._copying(relations, folder) as copying:
+                    write(self._tables(relations, sources, copying))
+                    self.rows = dict(copying.rows)
+                return
             except (duckdb.Error, ReadFailed) as error:
                 # What took the place of a sealed file that is gone is found anew.
                 if not (tries_left and any(not self._files.exists(path) for path in _sealed(sources))):
@@ -188,43 +183,50 @@ class _Writing:
                 relations.close()
         raise AssertionError
 
-    def _tables_of(self, relations: Relations, sources: Sequence[Source], folder: Path) -> list[Path]:
+    def _copying(self, relations: Relations, folder: Path) -> Copying:
         asked = self._asked
-        for path in _sealed(sources):
-            check_seal(self._files, path)  # DuckDB looks at no checksums
-        relations.take_in(sources, [KINDS[kind] for kind in asked.kinds], self._progress)
-        copying = Copying(
-            relations.cursor(),
+        return Copying(
+            self._files,
+            relations,
             asked.format,
+            folder,
             group_rows=_ROW_GROUP,
             excel_safe=asked.excel_safe,
             progress=self._progress,
         )
-        paths: list[Path] = []
-        for name in self.lists:
-            rows = self._select("states" if name == FINAL_STATES else name, relations, sources)
-            if name == FINAL_STATES:
-                columns, rows = _FINAL_COLUMNS, _final_states(rows, sources)
-            else:
-                columns = TABLES[KINDS[name]].columns
-                if asked.last is not None:
-                    rows = f"{rows} OFFSET {max(0, copying.count(rows) - asked.last)}"
-            paths.append(folder / f"{name}.{asked.format}")
-            self.rows[name] = copying.write(name, rows, columns, paths[-1])
-        return paths
 
-    def _select(self, kind: str, relations: Relations, sources: Sequence[Source]) -> str:
+    def _tables(
+        self, relations: Relations, sources: Sequence[Source], copying: Copying
+    ) -> Iterator[tuple[str, Iterator[bytes]]]:
+        asked = self._asked
+        for path in _sealed(sources):
+            check_seal(self._files, path)  # DuckDB looks at no checksums
+        relations.take_in(sources, [KINDS[kind] for kind in asked.kinds], self._progress)
+        for name in self.lists:
+            if name == FINAL_STATES:
+                (rows,) = self._pieces("states", relations, sources)
+                yield name, copying.chunks(name, [_final_states(rows, sources)], _FINAL_COLUMNS)
+                continue
+            pieces = self._pieces(name, relations, sources)
+            if asked.last is not None:
+                pieces = copying.last(pieces, asked.last)
+            yield name, copying.chunks(name, pieces, TABLES[KINDS[name]].columns)
+
+    def _pieces(self, kind: str, relations: Relations, sources: Sequence[Source]) -> list[str]:
         """SQL for the wanted rows of all sessions, in order."""
         table, asked = KINDS[kind], self._asked
         columns = ", ".join(quoted(name) for name in TABLES[table].columns)
-        rows = relations.in_order(
+        has_groups = asked.format == "parquet"
+        pieces = cut_in_pieces(
+            relations,
             sources,
             table,
+            _ROW_GROUP if has_groups else _PORTION,
+            alike=has_groups,
             superseded=asked.superseded,
             json="JSON" if asked.format == "json" else "VARCHAR",
-            part=_ROW_GROUP if asked.format == "parquet" else None,
         )
-        return f"SELECT {columns} FROM ({rows}) WHERE {asked.condition}"
+        return [f"SELECT {columns} FROM ({piece}) WHERE {asked.condition}" for piece in pieces]
 
     def _failure(self, error: Exception, sources: Sequence[Source]) -> Exception:
         """What went wrong: with a sealed file, or with what is written."""
@@ -237,6 +239,14 @@ class _Writing:
             if os.strerror(number).lower() in what.lower():
                 return failure(self._output, OSError(number, what))
         return failure(self._output, OSError(errno.EIO, what))
+
+
+def _document(tables: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
+    """An object with a list a kind."""
+    for index, (name, chunks) in enumerate(tables):
+        yield (b"," if index else b"{") + b'\n"%b": ' % name.encode()
+        yield from chunks
+    yield b"}\n"
 
 
 def _sealed(sources: Sequence[Source]) -> list[Path]:

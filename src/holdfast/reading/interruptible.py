@@ -1,13 +1,71 @@
-"""DuckDB at work on a thread of its own, so that Ctrl-C, a limit of time and progress are heard of meanwhile."""
+"""DuckDB at work on threads of its own, so that Ctrl-C, a limit of time and progress are heard of meanwhile."""
 
-import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
     import duckdb
 
+Result = TypeVar("Result")
 _POLL_SECONDS = 0.1
+
+
+class Workers:
+    """A thread for each of some cursors. As a context: none of them works any more once it is left."""
+
+    def __init__(self, cursors: "Sequence[duckdb.DuckDBPyConnection]") -> None:
+        self._cursors, self._free = cursors, deque(cursors)
+        self._pool = ThreadPoolExecutor(len(cursors), thread_name_prefix="holdfast-duckdb")
+        self._asked: deque[Future[Any]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+        self._pool.shutdown()
+
+    def in_order(
+        self, calls: "Iterable[Callable[[duckdb.DuckDBPyConnection], Result]]", tick: Callable[[], object] = lambda: None
+    ) -> Generator[Result]:
+        """What the calls return, one after the other; each gets a cursor. As many work at once as there are threads, and as
+        many again may be done before their turn. tick: called now and then while one is waited for.
+
+        What a call, a signal handler or tick raises ends all the work, and then comes out. One such iterator at a time.
+        """
+        try:
+            for call in calls:
+                self._asked.append(self._pool.submit(self._work, call))
+                if len(self._asked) >= 2 * len(self._cursors):
+                    yield self._next(tick)
+            while self._asked:
+                yield self._next(tick)
+        finally:
+            self._stop()
+
+    def _work(self, call: "Callable[[duckdb.DuckDBPyConnection], Result]") -> Result:
+        cursor = self._free.pop()  # there are as many as threads
+        try:
+            return call(cursor)
+        finally:
+            self._free.append(cursor)
+
+    def _next(self, tick: Callable[[], object]) -> Any:
+        while not wait([self._asked[0]], _POLL_SECONDS).done:
+            tick()
+        return self._asked.popleft().result()
+
+    def _stop(self) -> None:
+        for future in self._asked:
+            future.cancel()
+        while working := [future for future in self._asked if not future.done()]:
+            for cursor in self._cursors:  # one may not have begun when it is told to stop
+                cursor.interrupt()
+            wait(working, _POLL_SECONDS)
+        self._asked.clear()
 
 
 def call_interruptibly(
@@ -17,30 +75,5 @@ def call_interruptibly(
 
     What is raised meanwhile, by a signal handler or by tick, ends the work, and then comes out.
     """
-    done = threading.Event()
-    found: list[Any] = []
-    failed: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            found.append(call())
-        except BaseException as error:
-            failed.append(error)
-        finally:
-            done.set()
-
-    worker = threading.Thread(target=work, name="holdfast-duckdb", daemon=True)
-    worker.start()
-    try:
-        while not done.wait(_POLL_SECONDS):
-            tick()
-    except BaseException:
-        while not done.is_set():  # it may not have begun when it is told to stop
-            cursor.interrupt()
-            done.wait(_POLL_SECONDS)
-        raise
-    finally:
-        worker.join()
-    if failed:
-        raise failed[0]
-    return found[0]
+    with Workers([cursor]) as workers, closing(workers.in_order([lambda _: call()], tick)) as found:
+        return next(found)

@@ -122,47 +122,18 @@ class Relations:
         self, cursor: "duckdb.DuckDBPyConnection", sources: Sequence[Source], names: Collection[str], *, superseded: bool
     ) -> None:
         """Give a connection views of these names, over what was taken in of the sources and what they have in columns."""
-        logs = [self._logs[_identity(source)] for source in sources]
+        logs = self.logs_of(sources)
         for name in names:
-            parts = [self._taken_rows(name, logs, superseded=superseded)] if logs else [_nothing(TABLES[name])]
+            parts = [taken_select(name, logs, superseded=superseded)] if logs else [no_rows(TABLES[name])]
             for source in sources if name == "tokens" else ():
                 for stretch in stretches(source.reader):
                     if stretch.path is not None:
-                        parts.append(_token_select(source, stretch, superseded))
+                        parts.append(token_select(source, stretch, superseded))
             cursor.execute(f"CREATE OR REPLACE TEMP VIEW {name} AS {' UNION ALL '.join(parts)}")
 
-    def in_order(self, sources: Sequence[Source], name: str, *, superseded: bool, json: str, part: int | None) -> str:
-        """SQL for the rows of a table, which were taken in, session after session in the order of the logs.
-
-        json: the type of user values, "JSON" or "VARCHAR". part: with it, the tokens of each so many records come out of one
-        scan, whatever they stand in, so that what is made of each scan depends on nothing but the records.
-        """
-        logs = [self._logs[_identity(source)] for source in sources]
-        if name != "tokens":
-            return self._taken_rows(name, logs, superseded=superseded) if logs else _nothing(TABLES[name])
-        parts: list[str] = []
-        for source, log in zip(sources, logs, strict=True):
-            known = stretches(source.reader)
-            for first, last in _ranges(known, part):
-                found = [
-                    _token_select(source, Stretch(max(first, one.first), min(last, one.last), one.path), superseded, json)
-                    for one in known
-                    if one.path is not None and one.first <= last and first <= one.last
-                ]
-                here = f"n BETWEEN {first} AND {last}"
-                asked = self._database.execute(f"SELECT count(*) FROM taken.tokens WHERE log = {log} AND {here}").fetchone()
-                taken = asked[0] if asked else 0
-                if taken:
-                    found.append(f"{self._taken_rows(name, [log], superseded=superseded)} AND {here}")
-                if len(found) > 1 or (part is not None and taken > part):
-                    found = [f"SELECT * FROM ({united(found)}) ORDER BY n, place"]
-                parts += found
-        return united(parts) if parts else _nothing(TABLES[name])
-
-    def _taken_rows(self, name: str, logs: Sequence[int], *, superseded: bool) -> str:
-        columns = ", ".join(quoted(column) for column in TABLES[name].columns)
-        where = f"log IN ({', '.join(map(str, logs))})" + ("" if superseded else " AND NOT superseded")
-        return f"SELECT {columns} FROM taken.{name} WHERE {where}"
+    def logs_of(self, sources: Sequence[Source]) -> list[int]:
+        """The numbers of their logs in the columns `log`, once something was asked to be taken in of them."""
+        return [self._logs[_identity(source)] for source in sources]
 
     def _take_in(self, source: Source, gathered: dict[str, Taking], progress: Progress) -> None:
         reader, spans = source.reader, source.spans
@@ -265,16 +236,14 @@ def united(parts: Sequence[str]) -> str:
     return " UNION ALL ".join(f"({part})" for part in parts)
 
 
-def _ranges(known: Sequence[Stretch], part: int | None) -> Iterator[tuple[int, int]]:
-    """The first and last records of the stretches; with `part`, of ranges that begin at its multiples."""
-    if part is None:
-        yield from ((one.first, one.last) for one in known)
-    elif known:
-        for first in range(known[0].first // part * part, known[-1].last + 1, part):
-            yield first, first + part - 1
+def taken_select(name: str, logs: Sequence[int], *, superseded: bool) -> str:
+    """SQL for the rows of a table that were taken in of some logs."""
+    columns = ", ".join(quoted(column) for column in TABLES[name].columns)
+    where = f"log IN ({', '.join(map(str, logs))})" + ("" if superseded else " AND NOT superseded")
+    return f"SELECT {columns} FROM taken.{name} WHERE {where}"
 
 
-def _token_select(source: Source, stretch: Stretch, superseded: bool, json: str = "JSON") -> str:
+def token_select(source: Source, stretch: Stretch, superseded: bool, json: str = "JSON") -> str:
     """SQL for the tokens of a sealed file that stand in columns. json: the type of user values."""
     assert stretch.path is not None
     seal = source.reader.sealed(stretch.path).seal
@@ -292,5 +261,6 @@ def _token_select(source: Source, stretch: Stretch, superseded: bool, json: str 
     return f"SELECT {columns} FROM read_parquet({literal(str(stretch.path))}) WHERE {where}"
 
 
-def _nothing(table: Table) -> str:
+def no_rows(table: Table) -> str:
+    """SQL for none of its rows."""
     return "SELECT " + ", ".join(f"NULL::{kind} AS {quoted(name)}" for name, kind in table.columns.items()) + " WHERE false"

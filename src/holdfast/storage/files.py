@@ -13,7 +13,10 @@ from typing import Protocol
 
 from holdfast.errors import DiskFull, InvalidSetting, ReadFailed, WriteFailed
 
-_CHUNK_BYTES = 4 << 20
+_CHUNK_BYTES = 256 << 10
+"""Of a file, at a time: more would be memory that is new to the process each time, and slower for it."""
+_UNSYNCED_BYTES = 64 << 20
+"""The most of a file that waits to be synced; so the disk is at work while more of it is made."""
 _temporaries = itertools.count()
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, Linux 5.14; Python 3.11 has no name for it
 
@@ -221,9 +224,9 @@ def read_whole(files: Files, path: Path) -> bytes:
         file.close()
 
 
-def chunks_of(file: File, size: int) -> Iterator[bytes]:
-    """The first `size` bytes of a file, 4 MiB at a time."""
-    return (file.read(min(_CHUNK_BYTES, size - offset), offset) for offset in range(0, size, _CHUNK_BYTES))
+def chunks_of(file: File, behind: int, first: int = 0) -> Iterator[bytes]:
+    """The bytes of a file from `first` to before `behind`, some of them at a time."""
+    return (file.read(min(_CHUNK_BYTES, behind - offset), offset) for offset in range(first, behind, _CHUNK_BYTES))
 
 
 def make_folders(files: Files, path: Path, *, own: int = 0) -> None:
@@ -248,10 +251,13 @@ def write_synced(files: Files, path: Path, chunks: Iterable[bytes]) -> None:
     file = files.open(path, write=True, create=True)
     try:
         file.truncate(0)
-        offset = 0
+        offset = synced = 0
         for chunk in chunks:
             file.write(chunk, offset)
             offset += len(chunk)
+            if offset - synced >= _UNSYNCED_BYTES:
+                file.sync()
+                synced = offset
         file.sync()
     finally:
         file.close()
