@@ -98,6 +98,19 @@ def test_a_damaged_sealed_file_is_told_of(tmp_path: Path, place: str) -> None:
         list(workspace.sql(QUERY))
 
 
+def test_a_sealed_file_with_one_other_bit_gives_no_answer(tmp_path: Path) -> None:
+    workspace = record(tmp_path)
+    seal(tmp_path)
+    path = min(tmp_path.rglob("*.parquet"))
+    whole = path.read_bytes()
+    for place in range(10, len(whole), 997):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(holdfast.HoldfastError, match=path.name):
+            list(holdfast.Workspace(tmp_path).sql("select count(*) from tokens"))
+    path.write_bytes(whole)
+    assert list(workspace.sql(QUERY)) == rows_of(workspace)
+
+
 def test_a_question_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     workspace = record(tmp_path, 3)
     with pytest.raises(holdfast.QueryStopped, match="longer than"):

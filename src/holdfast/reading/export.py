@@ -13,12 +13,11 @@ from holdfast.reading.copying import Copying
 from holdfast.reading.filters import Filter
 from holdfast.reading.loader import Source
 from holdfast.reading.pieces import cut_in_pieces
-from holdfast.reading.relations import Progress, Relations, sealed_stretches
+from holdfast.reading.relations import Progress, Relations, check_sealed, sealed_stretches
 from holdfast.reading.sql_tables import TABLES
 from holdfast.storage.files import Files, check_target, failure, write_errors, write_synced
 from holdfast.storage.folders import put_file, put_folder
 from holdfast.storage.sealed import literal, quoted
-from holdfast.storage.seals import check_seal
 
 KINDS = {
     "tokens": "tokens",
@@ -199,8 +198,7 @@ class _Writing:
         self, relations: Relations, sources: Sequence[Source], copying: Copying
     ) -> Iterator[tuple[str, Iterator[bytes]]]:
         asked = self._asked
-        for path in _sealed(sources):
-            check_seal(self._files, path)  # DuckDB looks at no checksums
+        check_sealed(sources)
         relations.take_in(sources, [KINDS[kind] for kind in asked.kinds], self._progress)
         for name in self.lists:
             if name == FINAL_STATES:

@@ -23,6 +23,7 @@ from holdfast.reading.taking import Taking, dead_sql
 from holdfast.storage.files import temporary_folder
 from holdfast.storage.reader import LogReader
 from holdfast.storage.sealed import connection, literal, meta_text, quoted
+from holdfast.storage.seals import check_seal
 
 if TYPE_CHECKING:
     import duckdb
@@ -188,6 +189,14 @@ def stretches(reader: LogReader) -> list[Stretch]:
 def sealed_stretches(sources: Sequence[Source]) -> frozenset[Stretch]:
     """What of these logs is sealed."""
     return frozenset(stretch for source in sources for stretch in stretches(source.reader) if stretch.path is not None)
+
+
+def check_sealed(sources: Sequence[Source], checked: frozenset[Stretch] = frozenset()) -> None:
+    """Raise Corrupted where a byte of what is sealed of these logs is not what was written, and ReadFailed. DuckDB looks at no
+    checksums. checked: what need not be looked at again."""
+    for source in sources:
+        for path in sorted({stretch.path for stretch in sealed_stretches([source]) - checked if stretch.path is not None}):
+            check_seal(source.reader.files, path)
 
 
 def _identity(source: Source) -> tuple[str, int]:

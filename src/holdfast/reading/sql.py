@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from holdfast.errors import BadQuery, InvalidSetting, QueryStopped
+from holdfast.errors import BadQuery, InvalidSetting, QueryStopped, ReadFailed
 from holdfast.reading.catalog import Manifest
 from holdfast.reading.filters import Names
 from holdfast.reading.interruptible import call_interruptibly
 from holdfast.reading.loader import Source
-from holdfast.reading.relations import Progress, Relations, sealed_stretches
+from holdfast.reading.relations import Progress, Relations, check_sealed, sealed_stretches
 from holdfast.reading.sql_tables import TABLES
 from holdfast.reading.tables import library
 from holdfast.storage.files import RealFiles, check_target, chunks_of, make_folders, replace_file, write_errors
@@ -254,7 +254,7 @@ class Asker:
         for _ in range(_TRIES - 1):
             try:
                 return once()
-            except duckdb.IOException:
+            except (duckdb.IOException, ReadFailed):
                 pass  # a sealed file is gone since it was found: what took its place is found anew
         try:
             return once()
@@ -267,6 +267,7 @@ class Asker:
         with self._lock:
             known = self._relations
             if known is None or known.memory_bytes != memory_bytes or not wanted <= known.sealed:
+                check_sealed(sources, known.sealed if known else frozenset())
                 known = Relations(memory_bytes=memory_bytes)
                 known.lock(wanted)
                 self._relations = known
