@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import random
+import re
 import resource
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from holdfast.reading.tables import json_of
 from holdfast.sessions.folder import SessionFolder
 from holdfast.storage.faulty import FailingFiles, KillingFiles
 from holdfast.storage.host import boot_id
-from tests.helpers.programs import die, kill
+from tests.helpers.programs import die, kill, result_of
 from tests.helpers.quick import QuickFiles
 
 pandas: Any = pytest.importorskip("pandas")
@@ -452,6 +453,28 @@ def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is not None
     assert workspace.export(format="json", output=tmp_path / "in" / "out").rows["modules"] == 5
     assert os.listdir(tmp_path / "in") == ["out"]
+
+
+def test_memory_does_not_grow_with_the_rows_that_are_taken_in(tmp_path: Path) -> None:
+    def saved_in(count: int) -> Workspace:
+        root = tmp_path / str(count)
+        with holdfast.session("s", root=root, files=QuickFiles()) as run:
+            for index in range(count):
+                run.token(f"t{index % 50}", z=index / count, meta={"step": index})
+        return Workspace(root)
+
+    def export(workspace: Workspace) -> int:
+        """What this process had in memory at most."""
+        workspace.export(format="csv", include="tokens", output=tmp_path / "out", force=True)
+        return int(re.findall(r"VmHWM:\s+([0-9]+) kB", Path("/proc/self/status").read_text())[0]) * 1024
+
+    def growth(workspace: Workspace) -> int:
+        return int(result_of(lambda: -export(warm) + export(workspace)))
+
+    few, many = 20_000, 220_000
+    warm = saved_in(few)
+    grown = growth(saved_in(many)) - growth(warm)
+    assert grown / (many - few) < 250, "bytes a token"
 
 
 def test_what_was_written_is_told(saved: Workspace, tmp_path: Path) -> None:

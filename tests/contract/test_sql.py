@@ -111,6 +111,20 @@ def test_a_sealed_file_with_one_other_bit_gives_no_answer(tmp_path: Path) -> Non
     assert list(workspace.sql(QUERY)) == rows_of(workspace)
 
 
+def test_what_was_begun_to_be_taken_in_is_taken_in_anew(tmp_path: Path) -> None:
+    workspace = record(tmp_path)
+    before = workspace.sql(QUERY)
+
+    def stop(session: str, done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    record(tmp_path, 60)
+    with pytest.raises(KeyboardInterrupt):
+        workspace.sql(QUERY, progress=stop)
+    assert list(workspace.sql(QUERY)) == rows_of(workspace)
+    assert len(list(before)) == 40
+
+
 def test_a_question_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     workspace = record(tmp_path, 3)
     with pytest.raises(holdfast.QueryStopped, match="longer than"):

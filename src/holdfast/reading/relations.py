@@ -58,7 +58,7 @@ class Relations:
     def __init__(self, *, memory_bytes: int, threads: int | None = None) -> None:
         import duckdb
 
-        self.memory_bytes, self.sealed = memory_bytes, frozenset[Stretch]()
+        self.memory_bytes, self.sealed, self.is_whole = memory_bytes, frozenset[Stretch](), True
         spill = temporary_folder() / f"holdfast-{secrets.token_hex(8)}"  # nobody else can have put something there
         self.scratch = spill.with_suffix(".written")
         """The one file that it may write once it is locked, for who holds `writing`."""
@@ -101,22 +101,18 @@ class Relations:
     def take_in(
         self, sources: Sequence[Source], names: Collection[str], progress: Progress = lambda session, done, total: None
     ) -> None:
-        """Take in what tables of these names have in the logs and is in no columns. Raises what reading the logs raises."""
+        """Take in what tables of these names have in the logs and is in no columns. Raises what reading the logs raises; after
+        any exception, nothing more can be asked of them."""
         with self._lock:
-            self._database.begin()
             try:
                 gathered = {name: Taking(self._database, TABLES[name]) for name in names}
                 for source in sources:
                     with source.located():
                         self._take_in(source, gathered, progress)
-                for rows in gathered.values():
+                for rows in gathered.values():  # each flush is its own transaction: DuckDB holds what was handed on for as long
                     rows.flush()
-                self._database.commit()
             except BaseException:  # Ctrl-C too
-                self._database.rollback()
-                for name in TABLES:  # begin again: some may have been counted as taken in
-                    self._database.execute(f"DELETE FROM taken.{name}")
-                self._taken.clear()
+                self.is_whole = False  # some may count as taken in, and not be
                 raise
 
     def create_views(

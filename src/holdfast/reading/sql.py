@@ -266,7 +266,7 @@ class Asker:
         wanted = sealed_stretches(sources)
         with self._lock:
             known = self._relations
-            if known is None or known.memory_bytes != memory_bytes or not wanted <= known.sealed:
+            if known is None or not known.is_whole or known.memory_bytes != memory_bytes or not wanted <= known.sealed:
                 check_sealed(sources, known.sealed if known else frozenset())
                 known = Relations(memory_bytes=memory_bytes)
                 known.lock(wanted)
