@@ -7,6 +7,7 @@ import os
 import random
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import threading
@@ -453,6 +454,28 @@ def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is not None
     assert workspace.export(format="json", output=tmp_path / "in" / "out").rows["modules"] == 5
     assert os.listdir(tmp_path / "in") == ["out"]
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "parquet"])
+def test_a_session_that_goes_meanwhile_is_not_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
+    monkeypatch.setattr("holdfast.reading.export._ROW_GROUP", 64)
+    monkeypatch.setattr("holdfast.reading.export._PORTION", 64)
+    for session in ("a", "b", "c", "d"):
+        record(tmp_path, session, count=60)
+        seal(tmp_path, session)
+    workspace = Workspace(tmp_path)
+    told: list[tuple[str, int]] = []
+
+    def progress(what: str, done: int, total: int) -> None:
+        told.append((what, done))
+        if told.count(("tokens", 1)) == 1 and (what, done) == ("tokens", 1):
+            shutil.rmtree(tmp_path / "sessions" / "d")
+
+    found = everything(workspace, tmp_path / "in" / "x", format, include=["metrics", "tokens"], progress=progress)
+    assert told.count(("tokens", 1)) == 2
+    assert found == everything(workspace, tmp_path / "y", format, include=["metrics", "tokens"])
+    assert workspace.export(format="csv", include="tokens", output=tmp_path / "z").rows == {"tokens": 3 * (60 + 3 * 7)}
+    assert os.listdir(tmp_path / "in") == ["x"]
 
 
 def test_memory_does_not_grow_with_the_rows_that_are_taken_in(tmp_path: Path) -> None:

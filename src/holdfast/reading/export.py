@@ -16,7 +16,7 @@ from holdfast.reading.pieces import cut_in_pieces
 from holdfast.reading.relations import Progress, Relations, check_sealed, sealed_stretches
 from holdfast.reading.sql_tables import TABLES
 from holdfast.storage.files import Files, check_target, failure, write_errors, write_synced
-from holdfast.storage.folders import put_file, put_folder
+from holdfast.storage.folders import put_file, put_folder, remove_tree
 from holdfast.storage.sealed import literal, quoted
 
 KINDS = {
@@ -178,6 +178,8 @@ class _Writing:
                 # What took the place of a sealed file that is gone is found anew.
                 if not (tries_left and any(not self._files.exists(path) for path in _sealed(sources))):
                     raise self._failure(error, sources) from None
+                for begun in self._files.names(folder):  # pieces may be among it that have no place in what is written now
+                    remove_tree(self._files, folder / begun)
             finally:
                 relations.close()
         raise AssertionError

@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     import duckdb
 
 Result = TypeVar("Result")
@@ -17,7 +18,9 @@ class Workers:
     """A thread for each of some cursors. As a context: none of them works any more once it is left."""
 
     def __init__(self, cursors: "Sequence[duckdb.DuckDBPyConnection]") -> None:
-        self._cursors, self._free = cursors, deque(cursors)
+        from concurrent.futures import ThreadPoolExecutor, wait  # it has logging imported, which takes its time
+
+        self._cursors, self._free, self._wait = cursors, deque(cursors), wait
         self._pool = ThreadPoolExecutor(len(cursors), thread_name_prefix="holdfast-duckdb")
         self._asked: deque[Future[Any]] = deque()
 
@@ -54,7 +57,7 @@ class Workers:
             self._free.append(cursor)
 
     def _next(self, tick: Callable[[], object]) -> Any:
-        while not wait([self._asked[0]], _POLL_SECONDS).done:
+        while not self._wait([self._asked[0]], _POLL_SECONDS).done:
             tick()
         return self._asked.popleft().result()
 
@@ -64,7 +67,7 @@ class Workers:
         while working := [future for future in self._asked if not future.done()]:
             for cursor in self._cursors:  # one may not have begun when it is told to stop
                 cursor.interrupt()
-            wait(working, _POLL_SECONDS)
+            self._wait(working, _POLL_SECONDS)
         self._asked.clear()
 
 
