@@ -154,7 +154,9 @@ def test_a_question_that_needs_more_memory_is_stopped_and_the_next_one_is_answer
 def test_ctrl_c_ends_a_question_and_the_next_one_is_answered(tmp_path: Path) -> None:
     workspace = record(tmp_path, 3)
     before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.1)  # as Ctrl-C does, in the middle: the question would take days
+    # As Ctrl-C does, in the middle: the question would take days. Again, since Python hears of none while it lets go of a weak
+    # reference.
+    signal.setitimer(signal.ITIMER_REAL, 0.1, 2)
     try:
         with pytest.raises(KeyboardInterrupt):
             workspace.sql("select count(*) from range(10_000_000_000_000) a where hash(a.range) = 7")

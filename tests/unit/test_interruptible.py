@@ -1,5 +1,6 @@
 """DuckDB's workers: results come in order, and after any end nothing works on."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +23,15 @@ def cursors() -> "Iterator[list[Cursor]]":
     database = duckdb.connect(config={"threads": 1})
     yield [database.cursor() for _ in range(3)]
     database.close()
-    assert [thread for thread in threading.enumerate() if thread.name.startswith("holdfast-duckdb")] == []
+    assert at_work() == []
+
+
+def at_work() -> list[threading.Thread]:
+    """Threads that do not end."""
+    alive = [thread for thread in threading.enumerate() if thread.name == "holdfast-duckdb" and thread.is_alive()]
+    for thread in alive:  # one that was interrupted as it was started ends by itself
+        thread.join(PATIENCE_SECONDS)
+    return [thread for thread in alive if thread.is_alive()]
 
 
 def asking(sql: str) -> "Callable[[Cursor], int]":
@@ -75,6 +84,26 @@ def test_what_tick_raises_ends_the_work(cursors: "list[Cursor]") -> None:
     with pytest.raises(KeyboardInterrupt):
         call_interruptibly(cursors[0], lambda: cursors[0].execute(LONG), stop)
     assert call_interruptibly(cursors[0], lambda: asking("SELECT 5")(cursors[0])) == 5
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Python lets go of a weak reference just then
+def test_an_interrupt_at_any_moment_leaves_nothing_at_work(cursors: "list[Cursor]") -> None:
+    ended = 0
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for index in range(80):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 2e-5 * (index + 1), 0.3)
+                with Workers(cursors) as workers:
+                    list(workers.in_order([asking(LONG)] * 9))
+            except KeyboardInterrupt:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                ended += 1
+            assert at_work() == []
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert ended == 80
 
 
 def test_who_wants_no_more_waits_for_nothing(cursors: "list[Cursor]") -> None:

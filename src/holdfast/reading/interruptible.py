@@ -1,13 +1,13 @@
 """DuckDB at work on threads of its own, so that Ctrl-C, a limit of time and progress are heard of meanwhile."""
 
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     import duckdb
 
 Result = TypeVar("Result")
@@ -18,18 +18,15 @@ class Workers:
     """A thread for each of some cursors. As a context: none of them works any more once it is left."""
 
     def __init__(self, cursors: "Sequence[duckdb.DuckDBPyConnection]") -> None:
-        from concurrent.futures import ThreadPoolExecutor, wait  # it has logging imported, which takes its time
-
-        self._cursors, self._free, self._wait = cursors, deque(cursors), wait
-        self._pool = ThreadPoolExecutor(len(cursors), thread_name_prefix="holdfast-duckdb")
-        self._asked: deque[Future[Any]] = deque()
+        self._cursors = cursors
+        self._crew: _Crew | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop()
-        self._pool.shutdown()
+        if self._crew is not None:
+            self._crew.stop()
 
     def in_order(
         self, calls: "Iterable[Callable[[duckdb.DuckDBPyConnection], Result]]", tick: Callable[[], object] = lambda: None
@@ -39,36 +36,80 @@ class Workers:
 
         What a call, a signal handler or tick raises ends all the work, and then comes out. One such iterator at a time.
         """
+        crew = self._crew = _Crew(self._cursors)
+        asked: deque[_Asked] = deque()
         try:
+            crew.start()
             for call in calls:
-                self._asked.append(self._pool.submit(self._work, call))
-                if len(self._asked) >= 2 * len(self._cursors):
-                    yield self._next(tick)
-            while self._asked:
-                yield self._next(tick)
+                asked.append(_Asked(call))
+                crew.waiting.put(asked[-1])
+                if len(asked) >= 2 * len(self._cursors):
+                    yield asked.popleft().result(tick)
+            while asked:
+                yield asked.popleft().result(tick)
         finally:
-            self._stop()
+            crew.stop()
 
-    def _work(self, call: "Callable[[duckdb.DuckDBPyConnection], Result]") -> Result:
-        cursor = self._free.pop()  # there are as many as threads
+
+class _Asked:
+    """One call, and what comes of it once it is done."""
+
+    def __init__(self, call: "Callable[[duckdb.DuckDBPyConnection], Any]") -> None:
+        self._call, self.done = call, threading.Event()
+        self._found: Any = None
+        self._failed: BaseException | None = None
+
+    def work(self, cursor: "duckdb.DuckDBPyConnection") -> None:
         try:
-            return call(cursor)
-        finally:
-            self._free.append(cursor)
+            self._found = self._call(cursor)
+        except BaseException as error:
+            self._failed = error
 
-    def _next(self, tick: Callable[[], object]) -> Any:
-        while not self._wait([self._asked[0]], _POLL_SECONDS).done:
+    def result(self, tick: Callable[[], object]) -> Any:
+        while not self.done.wait(_POLL_SECONDS):
             tick()
-        return self._asked.popleft().result()
+        if self._failed is not None:
+            raise self._failed
+        return self._found
+
+
+class _Crew:
+    """The threads of one iterator. They end where `stop` is called, wherever an exception came from before that."""
+
+    def __init__(self, cursors: "Sequence[duckdb.DuckDBPyConnection]") -> None:
+        self.waiting: SimpleQueue[_Asked | None] = SimpleQueue()
+        self._is_over = False
+        self._at_work: dict[int, duckdb.DuckDBPyConnection] = {}
+        self._threads = [
+            threading.Thread(target=self._work, args=each, name="holdfast-duckdb", daemon=True) for each in enumerate(cursors)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        try:
+            self._stop()
+        except BaseException:  # Ctrl-C, just now
+            self._stop()
+            raise
 
     def _stop(self) -> None:
-        for future in self._asked:
-            future.cancel()
-        while working := [future for future in self._asked if not future.done()]:
-            for cursor in self._cursors:  # one may not have begun when it is told to stop
+        self._is_over = True
+        for _ in self._threads:
+            self.waiting.put(None)
+        while alive := [thread for thread in self._threads if thread.is_alive()]:
+            for cursor in list(self._at_work.values()):  # again and again: it may not have begun when it is told to stop
                 cursor.interrupt()
-            self._wait(working, _POLL_SECONDS)
-        self._asked.clear()
+            alive[0].join(_POLL_SECONDS)
+
+    def _work(self, number: int, cursor: "duckdb.DuckDBPyConnection") -> None:
+        while (asked := self.waiting.get()) is not None and not self._is_over:
+            self._at_work[number] = cursor
+            asked.work(cursor)
+            del self._at_work[number]  # before anybody knows: an interrupt that comes late would end what is asked of it next
+            asked.done.set()
 
 
 def call_interruptibly(
