@@ -123,6 +123,16 @@ def exporting(root: Path, scratch: Path) -> list[Row]:
     return rows
 
 
+def before_sealing(root: Path, scratch: Path) -> list[Row]:
+    """What it costs where the session still stands as lines."""
+    _say("exporting lines")
+    seconds, memory, size = cost("Holdfast", "csv", root, scratch / "out")
+    return [
+        row("csv of lines", "Holdfast", seconds, "s", note=f"{size / 1e6:,.0f} MB written; nothing is sealed yet"),
+        row("csv of lines", "Holdfast's memory", memory, "MB", at_most=500),
+    ]
+
+
 def filtering(root: Path, scratch: Path, count: int) -> list[Row]:
     """What an export of a few rows costs."""
     _say("exporting some rows")
@@ -173,10 +183,12 @@ def main() -> int:
         facts = report.machine(scratch)
         facts["tokens"] = options.tokens
         root = scratch / "training"
-        _say("writing the log, and sealing it")
+        _say("writing the log")
         write_log(root, SESSION, corpus_tokens(options.tokens))
+        of_lines = before_sealing(root, scratch)
+        _say("sealing")
         Workspace(root).seal(SESSION)
-        rows = asking(root) + exporting(root, scratch) + filtering(root, scratch, options.tokens)
+        rows = asking(root) + exporting(root, scratch) + of_lines + filtering(root, scratch, options.tokens)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         if not any(options.scratch.iterdir()):
