@@ -172,6 +172,27 @@ def test_many_rows_are_the_same_parquet_whatever_their_pieces(tmp_path: Path) ->
     assert sizes == [(65_536,), (65_536,), (150_000 - 2 * 65_536,)]
 
 
+def test_batches_of_tokens_are_cut_between_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with holdfast.session("s", root=tmp_path, files=QuickFiles()) as run:
+        for step in range(40):
+            run.tokens([f"t{step}-{index}" for index in range(3000 if step == 20 else 90)])
+    workspace = Workspace(tmp_path)
+    whole = everything(workspace, tmp_path / "1", "csv", include=["tokens"])
+    monkeypatch.setattr("holdfast.reading.export._PORTION", 500)
+    totals: set[int] = set()
+    for index in range(2):
+        cut = everything(
+            workspace,
+            tmp_path / f"cut{index}",
+            "csv",
+            include=["tokens"],
+            progress=lambda what, done, total: totals.add(total) if what == "tokens" else None,
+        )
+        assert cut == whole
+        seal(tmp_path)
+    assert all(8 < total < 30 for total in totals)  # 39 of 90, at most 5 together, and one of 3000
+
+
 def test_row_groups_are_of_the_same_records_wherever_these_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("holdfast.reading.export._ROW_GROUP", 2500)
     for count in (3, 5, 8):  # an attempt each, and so a segment

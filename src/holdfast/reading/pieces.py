@@ -31,14 +31,14 @@ def cut_in_pieces(
     logs = relations.logs_of(sources)
     if not logs or name != "tokens":
         return [taken_select(name, logs, superseded=superseded) if logs else no_rows(TABLES[name])]
-    cut = [
-        _Cut(source, log, known, first, last, counted.within(first, last))
-        for source, log, counted in zip(sources, logs, _Counted.of(relations, logs), strict=True)
-        for known in [stretches(source.reader)]
-        for first, last in _ranges(known, part, alike=alike)
-    ]
+    cut: list[_Cut] = []
+    for source, log, counted in zip(sources, logs, _Counted.of(relations, logs), strict=True):
+        known = stretches(source.reader)
+        for first, last in _multiples(known, part) if alike else _portions(known, part, counted):
+            cut.append(_Cut(source, log, known, first, last, counted.within(first, last)))
     pieces = [
-        _tokens_of(together, part if alike else None, superseded=superseded, json=json) for together in _gathered(cut, part)
+        _tokens_of(together, part if alike else None, superseded=superseded, json=json)
+        for together in _gathered(cut, part, alike=alike)
     ]
     return pieces or [no_rows(TABLES[name])]
 
@@ -70,28 +70,38 @@ class _Counted(NamedTuple):
         return int(found)
 
 
-def _ranges(known: Sequence[Stretch], part: int, *, alike: bool) -> Iterator[tuple[int, int]]:
-    """The first and last records of parts of a log: those that begin at multiples of `part`, or parts of the stretches."""
-    if alike and known:
+def _multiples(known: Sequence[Stretch], part: int) -> Iterator[tuple[int, int]]:
+    """The first and last records of parts of a log that begin at multiples of `part`."""
+    if known:
         for first in range(known[0].first // part * part, known[-1].last + 1, part):
             yield max(first, known[0].first), min(first + part - 1, known[-1].last)
-    else:
-        for one in known:
-            for first in range(one.first, one.last + 1, part):
-                yield first, min(first + part - 1, one.last)
 
 
-def _gathered(cut: Sequence[_Cut], part: int) -> Iterator[list[_Cut]]:
-    """Those that follow each other and have at most `part` records together."""
+def _portions(known: Sequence[Stretch], part: int, counted: _Counted) -> Iterator[tuple[int, int]]:
+    """The same of parts of its stretches, of which only a single record has more than `part` tokens that were taken in."""
+    waiting = [(one.first, one.last) for one in reversed(known)]
+    while waiting:
+        first, last = waiting.pop()
+        end = min(first + part - 1, last)
+        while first < end and counted.within(first, end) > part:
+            end = (first + end) // 2
+        yield first, end
+        if end < last:
+            waiting.append((end + 1, last))
+
+
+def _gathered(cut: Sequence[_Cut], part: int, *, alike: bool) -> Iterator[list[_Cut]]:
+    """Those that follow each other and have at most `part` records together, and tokens that were taken in unless alike."""
     together: list[_Cut] = []
-    records = 0
+    size = 0
     for one in cut:
-        count = one.last - one.first + 1
-        if together and records + count > part:
+        records = one.last - one.first + 1
+        added = records if alike else max(records, one.taken)
+        if together and size + added > part:
             yield together
-            together, records = [], 0
+            together, size = [], 0
         together.append(one)
-        records += count
+        size += added
     if together:
         yield together
 
@@ -102,13 +112,7 @@ def _tokens_of(cut: Sequence[_Cut], alike: int | None, *, superseded: bool, json
     scans: list[str] = []
     is_in_order = True
     for index, one in enumerate(cut):
-        found = [
-            token_select(
-                one.source, Stretch(max(one.first, known.first), min(one.last, known.last), known.path), superseded, json
-            )
-            for known in stretches(one.source.reader)
-            if known.path is not None and known.first <= one.last and one.first <= known.last
-        ]
+        found = [token_select(one.source, stretch, superseded, json) for stretch in _in_columns(one)]
         if one.taken:
             taken = taken_select("tokens", [one.log], superseded=superseded)
             found.append(f"{taken} AND n BETWEEN {one.first} AND {one.last}")
