@@ -1,6 +1,8 @@
 """Questions in SQL: the rows are the loader's, and nothing else can be read or done."""
 
+import gc
 import signal
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,10 @@ import pytest
 
 import holdfast
 from holdfast.reading.seal import seal_log
+from holdfast.reading.sql import Asker
 from holdfast.sessions.folder import SessionFolder
 from holdfast.storage.host import boot_id
+from tests.helpers.programs import result_of
 from tests.helpers.quick import QuickFiles
 
 
@@ -123,6 +127,36 @@ def test_what_was_begun_to_be_taken_in_is_taken_in_anew(tmp_path: Path) -> None:
         workspace.sql(QUERY, progress=stop)
     assert list(workspace.sql(QUERY)) == rows_of(workspace)
     assert len(list(before)) == 40
+
+
+def test_a_forked_child_asks_for_itself_and_survives_what_it_inherits(tmp_path: Path) -> None:
+    workspace = record(tmp_path)
+    assert list(workspace.sql("select count(*) from tokens")) == [(40,)]
+
+    def program() -> list[tuple[Any, ...]]:
+        found = list(workspace.sql("select count(*) from tokens"))
+        workspace._asker = Asker()  # lets go of what it had
+        gc.collect()
+        return found
+
+    assert result_of(program) == [(40,)]
+    assert list(workspace.sql("select count(*) from tokens")) == [(40,)]
+
+
+@pytest.mark.parametrize("query", ["select * from no_such", "select no_such from tokens", "select error('x') from tokens"])
+def test_a_question_that_failed_leaves_no_garbage(tmp_path: Path, query: str) -> None:
+    workspace = record(tmp_path)
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(holdfast.BadQuery) as caught:
+            list(workspace.sql(query))
+        del caught
+        relations = weakref.ref(workspace._asker._relations)
+        workspace._asker = Asker()
+        assert relations() is None
+    finally:
+        gc.enable()
 
 
 def test_a_question_that_takes_too_long_is_stopped(tmp_path: Path) -> None:

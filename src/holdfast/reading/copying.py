@@ -48,11 +48,11 @@ class Copying:
         self._files, self._format, self._folder = files, format, folder
         self._group_rows, self._excel_safe, self._progress = group_rows, excel_safe, progress
         self.rows: Counter[str] = Counter()
-        cursors = [relations.cursor() for _ in range(min(_MOST_WORKERS, os.cpu_count() or 1))]
-        for cursor in cursors:
+        self._cursors = [relations.cursor() for _ in range(min(_MOST_WORKERS, os.cpu_count() or 1))]
+        for cursor in self._cursors:
             # It would leave room for NULL in a Parquet column only where statistics do not rule it out, as sealed files' do.
             cursor.execute("SET disabled_optimizers = 'statistics_propagation'")
-        self._workers = Workers(cursors)
+        self._workers = Workers(self._cursors)
 
     def __enter__(self) -> Self:
         self._workers.__enter__()
@@ -60,6 +60,8 @@ class Copying:
 
     def __exit__(self, *failure: object) -> None:
         self._workers.__exit__(*failure)
+        for cursor in self._cursors:
+            cursor.close()
 
     def last(self, pieces: Sequence[str], count: int) -> list[str]:
         """SELECTs for the last so many of their rows. Those at the end are counted, no more than need be."""

@@ -68,9 +68,14 @@ class _Asked:
     def result(self, tick: Callable[[], object]) -> Any:
         while not self.done.wait(_POLL_SECONDS):
             tick()
-        if self._failed is not None:
-            raise self._failed
-        return self._found
+        found, failed = self._found, self._failed
+        del self._call, self._found, self._failed  # else what was raised would hold itself, and with it DuckDB
+        try:
+            if failed is not None:
+                raise failed
+            return found
+        finally:
+            del failed
 
 
 class _Crew:

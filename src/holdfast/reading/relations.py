@@ -3,6 +3,7 @@
 A session's records are read once: what an earlier question took in of a log stays, and only what came since is added.
 """
 
+import os
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import msgspec
 
@@ -31,6 +33,16 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], object]
 """Is told of a session that is being taken in: records done, and of how many."""
 _ROWS_AT_ONCE = 8192
+_alive: "WeakSet[Relations]" = WeakSet()
+_inherited: "list[Relations]" = []
+"""What a forked child has of its parent: to let go of it would end threads that are not there, and the child with them."""
+
+
+def _keep_inherited() -> None:
+    _inherited.extend(_alive)
+
+
+os.register_at_fork(after_in_child=_keep_inherited)
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -50,7 +62,7 @@ class _Taken:
 
 
 class Relations:
-    """A DuckDB of its own, in memory, that spills into the folder for temporary files.
+    """A DuckDB of its own, in memory, that spills into the folder for temporary files. Of use in the process that made it only.
 
     memory_bytes: the most that it holds. threads: that it works with; as many as there are cores where None.
     """
@@ -58,7 +70,8 @@ class Relations:
     def __init__(self, *, memory_bytes: int, threads: int | None = None) -> None:
         import duckdb
 
-        self.memory_bytes, self.sealed, self.is_whole = memory_bytes, frozenset[Stretch](), True
+        self.memory_bytes, self.sealed = memory_bytes, frozenset[Stretch]()
+        self._process, self._is_whole = os.getpid(), True
         spill = temporary_folder() / f"holdfast-{secrets.token_hex(8)}"  # nobody else can have put something there
         self.scratch = spill.with_suffix(".written")
         """The one file that it may write once it is locked, for who holds `writing`."""
@@ -78,6 +91,7 @@ class Relations:
         for table in TABLES.values():
             columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns.items())
             self._database.execute(f"CREATE TABLE taken.{table.name} (log UINTEGER, {columns})")
+        _alive.add(self)
         self._lock = threading.Lock()
         self._logs: dict[tuple[str, int], int] = {}
         self._taken: dict[tuple[int, str], _Taken] = {}
@@ -93,6 +107,11 @@ class Relations:
     def close(self) -> None:
         """Let go of everything."""
         self._database.close()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether nothing went wrong as rows were taken in, and this is the process that made them."""
+        return self._is_whole and self._process == os.getpid()
 
     def cursor(self) -> "duckdb.DuckDBPyConnection":
         """A connection of its own."""
@@ -112,7 +131,7 @@ class Relations:
                 for rows in gathered.values():  # each flush is its own transaction: DuckDB holds what was handed on for as long
                     rows.flush()
             except BaseException:  # Ctrl-C too
-                self.is_whole = False  # some may count as taken in, and not be
+                self._is_whole = False  # some may count as taken in, and not be
                 raise
 
     def create_views(

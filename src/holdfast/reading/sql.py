@@ -266,8 +266,9 @@ class Asker:
         wanted = sealed_stretches(sources)
         with self._lock:
             known = self._relations
-            if known is None or not known.is_whole or known.memory_bytes != memory_bytes or not wanted <= known.sealed:
-                check_sealed(sources, known.sealed if known else frozenset())
+            checked = known.sealed if known is not None else frozenset()
+            if known is None or not known.is_usable or known.memory_bytes != memory_bytes or not wanted <= checked:
+                check_sealed(sources, checked)
                 known = Relations(memory_bytes=memory_bytes)
                 known.lock(wanted)
                 self._relations = known
