@@ -194,6 +194,17 @@ def test_what_is_damaged_or_unknown_is_said(tmp_path: Path) -> None:
         Workspace(tmp_path).compare("whole", "count")
 
 
+def test_of_packages_only_versions_are_compared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one had not imported as it began, as a resumed run has what restores its arrays, is no difference."""
+    of_each = {"a": {"one": "1", "both": "1", "same": "2"}, "b": {"other": "3", "both": "2", "same": "2"}}
+    for name, packages in of_each.items():
+        monkeypatch.setattr("holdfast.sessions.attempt.provenance", lambda packages=packages: {"packages": packages})
+        with start(name, root=tmp_path, files=QuickFiles()) as run:
+            run.token("x")
+    found = Workspace(tmp_path).compare("a", "b")
+    assert [(change.name, change.a, change.b) for change in found.provenance] == [("packages.both", "1", "2")]
+
+
 def test_settings_and_origin_are_told_where_they_differ(tmp_path: Path) -> None:
     for name, config, mode in (
         ("a", {"lr": 0.1, "layers": [1, 2]}, "continuous"),

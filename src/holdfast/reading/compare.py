@@ -128,7 +128,7 @@ def compare_runs(
         a=sides[0],
         b=sides[1],
         settings=changes_between(_settings(a), _settings(b)),
-        provenance=changes_between(_origin(a), _origin(b)),
+        provenance=changes_between(*_origins(a, b)),
         lanes=_lanes(walked, digests),
         metrics=metrics.pairs(),
         tokens=shares_of(a, b),
@@ -139,6 +139,16 @@ def compare_runs(
 def _settings(source: Source) -> Any:
     with source.located():
         return config_of(source.reader) or {}
+
+
+def _origins(a: Source, b: Source) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of the packages, the versions of those that both had imported: what one had not is no other version."""
+    origins = _origin(a), _origin(b)
+    if all("packages" in origin for origin in origins):
+        of_a, of_b = (origin["packages"] for origin in origins)
+        origins[0]["packages"] = {name: version for name, version in of_a.items() if name in of_b}
+        origins[1]["packages"] = {name: version for name, version in of_b.items() if name in of_a}
+    return origins
 
 
 def _origin(source: Source) -> dict[str, Any]:
