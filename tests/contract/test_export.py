@@ -477,6 +477,18 @@ def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "in") == ["out"]
 
 
+@pytest.mark.parametrize("format", ["csv", "parquet"])
+def test_memory_does_not_grow_with_the_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
+    monkeypatch.setattr("holdfast.reading.export._MEMORY_BYTES", 96 << 20)
+    for index in range(400):  # a quarter of a megabyte for each would be too much
+        with holdfast.session(f"s{index:03}", root=tmp_path, files=QuickFiles()) as run:
+            run.tokens([f"t{index}", "x"])
+    workspace = Workspace(tmp_path)
+    assert workspace.export(format=format, include="tokens", output=tmp_path / "out").rows == {"tokens": 800}
+    found = duckdb.execute(f"SELECT session, token FROM read_{format}('{tmp_path / 'out'}')").fetchall()
+    assert found == [(f"s{index:03}", text) for index in range(400) for text in (f"t{index}", "x")]
+
+
 @pytest.mark.parametrize("format", ["json", "csv", "parquet"])
 def test_a_session_that_goes_meanwhile_is_not_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
     monkeypatch.setattr("holdfast.reading.export._ROW_GROUP", 64)

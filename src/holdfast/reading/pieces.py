@@ -7,6 +7,9 @@ from holdfast.reading.loader import Source
 from holdfast.reading.relations import Relations, Stretch, no_rows, stretches, taken_select, token_select, united
 from holdfast.reading.sql_tables import TABLES
 
+_MOST_CUTS = 64
+"""DuckDB holds a quarter of a megabyte for each scan in a SELECT."""
+
 
 class _Cut(NamedTuple):
     """The records first to last of a log. known: all its stretches. taken: how many tokens were taken in of these records."""
@@ -91,13 +94,14 @@ def _portions(known: Sequence[Stretch], part: int, counted: _Counted) -> Iterato
 
 
 def _gathered(cut: Sequence[_Cut], part: int, *, alike: bool) -> Iterator[list[_Cut]]:
-    """Those that follow each other and have at most `part` records together, and tokens that were taken in unless alike."""
+    """Those that follow each other, not too many, and have at most `part` records together, and tokens that were taken in
+    unless alike."""
     together: list[_Cut] = []
     size = 0
     for one in cut:
         records = one.last - one.first + 1
         added = records if alike else max(records, one.taken)
-        if together and size + added > part:
+        if together and (size + added > part or len(together) == _MOST_CUTS):
             yield together
             together, size = [], 0
         together.append(one)
