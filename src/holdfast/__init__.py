@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from holdfast.importing.report import FileReport, ImportReport
     from holdfast.reading.compare import Comparison
     from holdfast.reading.curves import Curve
-    from holdfast.reading.export import Exported
+    from holdfast.reading.export.tables import Exported
     from holdfast.reading.follower import Batch, Consumer, Follower, Position
     from holdfast.reading.hits import Hit, Hits
     from holdfast.reading.loader import Rows
-    from holdfast.reading.sql import Answer
+    from holdfast.reading.sql.asking import Answer
     from holdfast.reading.texts import TextHit
     from holdfast.workflows.conversation import converse
     from holdfast.workflows.registry import Workflow, find_workflow, list_workflows, workflow
@@ -57,13 +57,13 @@ _LATER = {
     "Workspace": "holdfast.workspace",
     "Comparison": "holdfast.reading.compare",
     "Curve": "holdfast.reading.curves",
-    "Exported": "holdfast.reading.export",
+    "Exported": "holdfast.reading.export.tables",
     "Finding": "holdfast.importing.findings",
     **dict.fromkeys(("FileReport", "ImportReport"), "holdfast.importing.report"),
     **dict.fromkeys(("Hit", "Hits"), "holdfast.reading.hits"),
     "TextHit": "holdfast.reading.texts",
     "Rows": "holdfast.reading.loader",
-    "Answer": "holdfast.reading.sql",
+    "Answer": "holdfast.reading.sql.asking",
     **dict.fromkeys(("Batch", "Consumer", "Follower", "Position"), "holdfast.reading.follower"),
     **dict.fromkeys(("Phase", "Plan", "Stage", "Stopped", "run_stages"), "holdfast.workflows.stages"),
     **dict.fromkeys(("Workflow", "find_workflow", "list_workflows", "workflow"), "holdfast.workflows.registry"),

@@ -28,7 +28,7 @@ from holdfast.reading.saved import Saved
 from holdfast.reading.seal import Sealed, seal_log
 from holdfast.reading.search import Searcher, Searching
 from holdfast.reading.shelves import checkpoint_shelf
-from holdfast.reading.sql import Asker, Asking
+from holdfast.reading.sql.asking import Asker, Asking
 from holdfast.reading.statistics import KindStatistics, statistics_of
 from holdfast.reading.verify import LogCheck, Problem
 from holdfast.reading.view import all_records, canonical_records

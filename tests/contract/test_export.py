@@ -178,7 +178,7 @@ def test_batches_of_tokens_are_cut_between_records(tmp_path: Path, monkeypatch: 
             run.tokens([f"t{step}-{index}" for index in range(3000 if step == 20 else 90)])
     workspace = Workspace(tmp_path)
     whole = everything(workspace, tmp_path / "1", "csv", include=["tokens"])
-    monkeypatch.setattr("holdfast.reading.export._PORTION", 500)
+    monkeypatch.setattr("holdfast.reading.export.tables._PORTION", 500)
     totals: set[int] = set()
     for index in range(2):
         cut = everything(
@@ -194,7 +194,7 @@ def test_batches_of_tokens_are_cut_between_records(tmp_path: Path, monkeypatch: 
 
 
 def test_row_groups_are_of_the_same_records_wherever_these_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("holdfast.reading.export._ROW_GROUP", 2500)
+    monkeypatch.setattr("holdfast.reading.export.tables._ROW_GROUP", 2500)
     for count in (3, 5, 8):  # an attempt each, and so a segment
         with holdfast.session("s", root=tmp_path, extend=True, files=QuickFiles()) as run:
             for step in run.loop(count):
@@ -218,7 +218,7 @@ def test_row_groups_are_of_the_same_records_wherever_these_stand(tmp_path: Path,
 
 @pytest.mark.parametrize("format", ["json", "csv", "parquet"])
 def test_pieces_of_several_sessions_are_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
-    monkeypatch.setattr("holdfast.reading.export._ROW_GROUP", 64)
+    monkeypatch.setattr("holdfast.reading.export.tables._ROW_GROUP", 64)
     asked: list[dict[str, Any]] = [
         {},
         {"z": (0.0, 0.11)},
@@ -229,7 +229,7 @@ def test_pieces_of_several_sessions_are_as_one(tmp_path: Path, monkeypatch: pyte
     ]
 
     def exported(part: int) -> list[dict[str, bytes]]:
-        monkeypatch.setattr("holdfast.reading.export._PORTION", part)
+        monkeypatch.setattr("holdfast.reading.export.tables._PORTION", part)
         return [
             everything(Workspace(tmp_path), tmp_path / "out", format, include=["tokens"], force=True, **words)
             for words in asked
@@ -479,7 +479,7 @@ def test_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 def test_memory_does_not_grow_with_the_sessions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
-    monkeypatch.setattr("holdfast.reading.export._MEMORY_BYTES", 96 << 20)
+    monkeypatch.setattr("holdfast.reading.export.tables._MEMORY_BYTES", 96 << 20)
     for index in range(400):  # a quarter of a megabyte for each would be too much
         with holdfast.session(f"s{index:03}", root=tmp_path, files=QuickFiles()) as run:
             run.tokens([f"t{index}", "x"])
@@ -491,8 +491,8 @@ def test_memory_does_not_grow_with_the_sessions(tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize("format", ["json", "csv", "parquet"])
 def test_a_session_that_goes_meanwhile_is_not_in_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str) -> None:
-    monkeypatch.setattr("holdfast.reading.export._ROW_GROUP", 64)
-    monkeypatch.setattr("holdfast.reading.export._PORTION", 64)
+    monkeypatch.setattr("holdfast.reading.export.tables._ROW_GROUP", 64)
+    monkeypatch.setattr("holdfast.reading.export.tables._PORTION", 64)
     for session in ("a", "b", "c", "d"):
         record(tmp_path, session, count=60)
         seal(tmp_path, session)

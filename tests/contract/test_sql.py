@@ -10,7 +10,7 @@ import pytest
 
 import holdfast
 from holdfast.reading.seal import seal_log
-from holdfast.reading.sql import Asker
+from holdfast.reading.sql.asking import Asker
 from holdfast.sessions.folder import SessionFolder
 from holdfast.storage.host import boot_id
 from tests.helpers.programs import result_of

@@ -97,8 +97,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_killed_export_leaves_all_or_nothing(
     saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, format: str
 ) -> None:
-    monkeypatch.setattr("holdfast.reading.export._ROW_GROUP", 150)
-    monkeypatch.setattr("holdfast.reading.export._PORTION", 150)
+    monkeypatch.setattr("holdfast.reading.export.tables._ROW_GROUP", 150)
+    monkeypatch.setattr("holdfast.reading.export.tables._PORTION", 150)
     workspace = Workspace(saved)
     workspace._files = QuickFiles()
     target = tmp_path / "in" / "out"

@@ -12,7 +12,7 @@ from holdfast import Workspace
 from holdfast.reading.columns import shown_text
 from holdfast.reading.index.build import text_of
 from holdfast.reading.seal import seal_log
-from holdfast.reading.sql_tables import TABLES
+from holdfast.reading.sql.tables import TABLES
 from holdfast.reading.tables import json_of
 from holdfast.records import Closed, Range, Resumed, Superseded, Token
 from holdfast.sessions.folder import SessionFolder

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import duckdb
 import pytest
 
-from holdfast.reading.interruptible import Workers, call_interruptibly
+from holdfast.reading.sql.interruptible import Workers, call_interruptibly
 
 if TYPE_CHECKING:
     Cursor = duckdb.DuckDBPyConnection

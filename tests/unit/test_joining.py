@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from holdfast.reading.joining import JOINED
-from holdfast.reading.thrift import (
+from holdfast.reading.export.joining import JOINED
+from holdfast.reading.export.thrift import (
     BINARY,
     BYTE,
     DOUBLE,

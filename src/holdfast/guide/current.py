@@ -10,7 +10,7 @@ from holdfast.errors import InvalidSetting
 from holdfast.guide.export import export_guide
 from holdfast.guide.exporting import GUIDE, check_format
 from holdfast.guide.layout import plain
-from holdfast.reading.export import export_tables
+from holdfast.reading.export.tables import export_tables
 from holdfast.reading.filters import filter_of
 from holdfast.reading.loader import Source
 from holdfast.reading.locate import located

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from holdfast.errors import InvalidSetting
 from holdfast.guide.export import PARTS, export_guide
-from holdfast.reading.copying import FORMATS
-from holdfast.reading.export import Exported, export_tables
+from holdfast.reading.export.copying import FORMATS
+from holdfast.reading.export.tables import Exported, export_tables
 from holdfast.reading.filters import Bounds, Filter, Moment, Names, count_of_last, filter_of
 from holdfast.reading.loader import Source
 from holdfast.reading.saved import Tiers

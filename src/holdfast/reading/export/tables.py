@@ -9,12 +9,12 @@ from typing import NamedTuple
 import msgspec
 
 from holdfast.errors import InvalidSetting, ReadFailed
-from holdfast.reading.copying import Copying
+from holdfast.reading.export.copying import Copying
+from holdfast.reading.export.pieces import cut_in_pieces
 from holdfast.reading.filters import Filter
 from holdfast.reading.loader import Source
-from holdfast.reading.pieces import cut_in_pieces
-from holdfast.reading.relations import Progress, Relations, check_sealed, sealed_stretches
-from holdfast.reading.sql_tables import TABLES
+from holdfast.reading.sql.relations import Progress, Relations, check_sealed, sealed_stretches
+from holdfast.reading.sql.tables import TABLES
 from holdfast.storage.files import Files, check_target, failure, write_errors, write_synced
 from holdfast.storage.folders import put_file, put_folder, remove_tree
 from holdfast.storage.sealed import literal, quoted

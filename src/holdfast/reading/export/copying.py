@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from holdfast.reading.interruptible import Workers
-from holdfast.reading.joining import JOINED
-from holdfast.reading.relations import Progress, Relations
+from holdfast.reading.export.joining import JOINED
+from holdfast.reading.sql.interruptible import Workers
+from holdfast.reading.sql.relations import Progress, Relations
 from holdfast.storage.files import File, Files
 from holdfast.storage.sealed import literal, quoted
 

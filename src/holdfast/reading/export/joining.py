@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable, Iterable, Iterator
 
-from holdfast.reading.thrift import I16, I64, STRUCT, Field, Listed, Struct, read_struct, write_struct
+from holdfast.reading.export.thrift import I16, I64, STRUCT, Field, Listed, Struct, read_struct, write_struct
 from holdfast.storage.files import File, chunks_of
 
 _MAGIC = b"PAR1"

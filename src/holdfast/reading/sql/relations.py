@@ -19,9 +19,9 @@ from holdfast.errors import Corrupted, ReadFailed
 from holdfast.reading.blocks import Block, line_blocks
 from holdfast.reading.index.build import mark_of
 from holdfast.reading.loader import Source
-from holdfast.reading.sql_tables import TABLES, Table
+from holdfast.reading.sql.tables import TABLES, Table
+from holdfast.reading.sql.taking import Taking, dead_sql
 from holdfast.reading.superseded import SupersededSpans
-from holdfast.reading.taking import Taking, dead_sql
 from holdfast.storage.files import temporary_folder
 from holdfast.storage.reader import LogReader
 from holdfast.storage.sealed import connection, literal, meta_text, quoted

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from holdfast.reading.loader import Source
-from holdfast.reading.relations import Relations, Stretch, no_rows, stretches, taken_select, token_select, united
-from holdfast.reading.sql_tables import TABLES
+from holdfast.reading.sql.relations import Relations, Stretch, no_rows, stretches, taken_select, token_select, united
+from holdfast.reading.sql.tables import TABLES
 
 _MOST_CUTS = 64
 """DuckDB holds a quarter of a megabyte for each scan in a SELECT."""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from holdfast.reading.blocks import Block
-from holdfast.reading.sql_tables import Table
+from holdfast.reading.sql.tables import Table
 from holdfast.reading.superseded import SupersededSpans
 from holdfast.storage.sealed import literal, quoted
 

@@ -13,10 +13,10 @@ import msgspec
 from holdfast.errors import BadQuery, InvalidSetting, QueryStopped, ReadFailed
 from holdfast.reading.catalog import Manifest
 from holdfast.reading.filters import Names
-from holdfast.reading.interruptible import call_interruptibly
 from holdfast.reading.loader import Source
-from holdfast.reading.relations import Progress, Relations, check_sealed, sealed_stretches
-from holdfast.reading.sql_tables import TABLES
+from holdfast.reading.sql.interruptible import call_interruptibly
+from holdfast.reading.sql.relations import Progress, Relations, check_sealed, sealed_stretches
+from holdfast.reading.sql.tables import TABLES
 from holdfast.reading.tables import library
 from holdfast.storage.files import RealFiles, check_target, chunks_of, make_folders, replace_file, write_errors
 from holdfast.storage.sealed import literal, quoted
