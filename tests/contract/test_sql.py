@@ -2,6 +2,7 @@
 
 import gc
 import signal
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 import holdfast
 from holdfast.reading.seal import seal_log
 from holdfast.reading.sql.asking import Asker
+from holdfast.reading.sql.relations import Relations
 from holdfast.sessions.folder import SessionFolder
 from holdfast.storage.host import boot_id
 from tests.helpers.programs import result_of
@@ -127,6 +129,57 @@ def test_what_was_begun_to_be_taken_in_is_taken_in_anew(tmp_path: Path) -> None:
         workspace.sql(QUERY, progress=stop)
     assert list(workspace.sql(QUERY)) == rows_of(workspace)
     assert len(list(before)) == 40
+
+
+def test_a_question_sees_nothing_that_another_thread_has_taken_in_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = record(tmp_path)
+    both = "select (select count(*) from tokens), (select count(*) from metrics)"
+    assert list(workspace.sql(both)) == [(40, 40)]
+    create_views = Relations.create_views
+    others: list[Any] = []
+
+    def create_later(*arguments: Any, **options: Any) -> None:
+        if not others:  # in the middle of the first question
+            others.append(None)
+            record(tmp_path, 60)
+            others[0] = list(workspace.sql(both))
+        create_views(*arguments, **options)
+
+    monkeypatch.setattr(Relations, "create_views", create_later)
+    assert list(workspace.sql(both)) == [(40, 40)]
+    assert others == [[(60, 60)]]
+    assert list(workspace.sql(both)) == [(60, 60)]
+
+
+def test_threads_ask_a_running_session(tmp_path: Path) -> None:
+    failed: list[object] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        last = 0
+        while not over.is_set():
+            ((tokens, metrics),) = workspace.sql("select (select count(*) from tokens), (select count(*) from metrics)")
+            if not (tokens - 1 <= metrics <= tokens and tokens >= last):
+                failed.append((tokens, metrics, last))
+            last = tokens
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    with holdfast.session("s", root=tmp_path, files=QuickFiles()) as run:
+        workspace = holdfast.Workspace(tmp_path)
+        run.token("t0")
+        run.metric(loss=0)
+        for thread in threads:
+            thread.start()
+        for step in range(12_000):
+            run.token(f"t{step}")
+            run.metric(loss=step)
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert list(workspace.sql("select count(*) from tokens")) == [(12_001,)]
 
 
 def test_a_forked_child_asks_for_itself_and_survives_what_it_inherits(tmp_path: Path) -> None:

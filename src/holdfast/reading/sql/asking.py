@@ -240,10 +240,10 @@ class Asker:
         logged = [name for name in names if name != SESSIONS]
 
         def once() -> Answer:
-            found = sources() if logged else []
-            relations = self._relations_for(found, memory_bytes)
-            relations.take_in(found, logged, progress)
-            cursor = relations.cursor()
+            with self._lock:  # snapshots are taken in in the order in which they are found
+                found = sources() if logged else []
+                relations = self._relations_for(found, memory_bytes)
+                cursor = relations.take_in(found, logged, progress)
             stop = _Deadline(cursor, timeout_seconds, memory_bytes)
             stop.during(query, lambda: relations.create_views(cursor, found, logged, superseded=superseded))
             if SESSIONS in names:
@@ -263,16 +263,13 @@ class Asker:
 
     def _relations_for(self, sources: Sequence[Source], memory_bytes: int) -> Relations:
         """Those of the last question, where they may read all the files that are needed now."""
-        wanted = sealed_stretches(sources)
-        with self._lock:
-            known = self._relations
-            checked = known.sealed if known is not None else frozenset()
-            if known is None or not known.is_usable or known.memory_bytes != memory_bytes or not wanted <= checked:
-                check_sealed(sources, checked)
-                known = Relations(memory_bytes=memory_bytes)
-                known.lock(wanted)
-                self._relations = known
-            return known
+        wanted, known = sealed_stretches(sources), self._relations
+        checked = known.sealed if known is not None else frozenset()
+        if known is None or not known.is_usable or known.memory_bytes != memory_bytes or not wanted <= checked:
+            check_sealed(sources, checked)
+            known = self._relations = Relations(memory_bytes=memory_bytes)
+            known.lock(wanted)
+        return known
 
 
 def check_query(query: str) -> list[str]:

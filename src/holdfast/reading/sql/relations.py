@@ -92,7 +92,6 @@ class Relations:
             columns = ", ".join(f"{quoted(name)} {kind}" for name, kind in table.columns.items())
             self._database.execute(f"CREATE TABLE taken.{table.name} (log UINTEGER, {columns})")
         _alive.add(self)
-        self._lock = threading.Lock()
         self._logs: dict[tuple[str, int], int] = {}
         self._taken: dict[tuple[int, str], _Taken] = {}
 
@@ -119,20 +118,24 @@ class Relations:
 
     def take_in(
         self, sources: Sequence[Source], names: Collection[str], progress: Progress = lambda session, done, total: None
-    ) -> None:
-        """Take in what tables of these names have in the logs and is in no columns. Raises what reading the logs raises; after
-        any exception, nothing more can be asked of them."""
-        with self._lock:
-            try:
-                gathered = {name: Taking(self._database, TABLES[name]) for name in names}
-                for source in sources:
-                    with source.located():
-                        self._take_in(source, gathered, progress)
-                for rows in gathered.values():  # each flush is its own transaction: DuckDB holds what was handed on for as long
-                    rows.flush()
-            except BaseException:  # Ctrl-C too
-                self._is_whole = False  # some may count as taken in, and not be
-                raise
+    ) -> "duckdb.DuckDBPyConnection":
+        """Take in what tables of these names have in the logs and is in no columns, and return a connection to which nothing is
+        there that is taken in later. One thread at a time, and no snapshot older than the one before. Raises what reading the
+        logs raises; after any exception, nothing more can be asked of them."""
+        try:
+            gathered = {name: Taking(self._database, TABLES[name]) for name in names}
+            for source in sources:
+                with source.located():
+                    self._take_in(source, gathered, progress)
+            for rows in gathered.values():  # each flush is its own transaction: DuckDB holds what was handed on for as long
+                rows.flush()
+        except BaseException:  # Ctrl-C too
+            self._is_whole = False  # some may count as taken in, and not be
+            raise
+        cursor = self.cursor()
+        cursor.begin()
+        cursor.execute("SELECT count(*) FROM taken.tokens WHERE false").fetchall()  # a transaction sees what its first one does
+        return cursor
 
     def create_views(
         self, cursor: "duckdb.DuckDBPyConnection", sources: Sequence[Source], names: Collection[str], *, superseded: bool
