@@ -93,7 +93,7 @@ def test_an_interrupt_at_any_moment_leaves_nothing_at_work(cursors: "list[Cursor
     try:
         for index in range(80):
             try:
-                signal.setitimer(signal.ITIMER_REAL, 2e-5 * (index + 1), 0.3)
+                signal.setitimer(signal.ITIMER_REAL, 2e-5 * (index + 1), 2)
                 with Workers(cursors) as workers:
                     list(workers.in_order([asking(LONG)] * 9))
             except KeyboardInterrupt:
