@@ -503,6 +503,8 @@ def test_a_session_that_goes_meanwhile_is_not_in_it(tmp_path: Path, monkeypatch:
         told.append((what, done))
         if told.count(("tokens", 1)) == 1 and (what, done) == ("tokens", 1):
             shutil.rmtree(tmp_path / "sessions" / "d")
+            (begun,) = (tmp_path / "in").glob(".x.*.new")
+            (begun / "tokens.9999").write_text("a piece that was made before its turn")
 
     found = everything(workspace, tmp_path / "in" / "x", format, include=["metrics", "tokens"], progress=progress)
     assert told.count(("tokens", 1)) == 2

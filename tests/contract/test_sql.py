@@ -1,6 +1,7 @@
 """Questions in SQL: the rows are the loader's, and nothing else can be read or done."""
 
 import gc
+import resource
 import signal
 import threading
 import weakref
@@ -153,9 +154,20 @@ def test_a_question_sees_nothing_that_another_thread_has_taken_in_since(
     assert list(workspace.sql(both)) == [(60, 60)]
 
 
-def test_threads_ask_a_running_session(tmp_path: Path) -> None:
+def test_threads_ask_a_running_session(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     failed: list[object] = []
     over = threading.Event()
+    inside: list[None] = []
+    take_in = Relations.take_in
+
+    def take_in_alone(*arguments: Any, **options: Any) -> None:
+        inside.append(None)
+        if len(inside) > 1:
+            failed.append("two at once")
+        take_in(*arguments, **options)
+        inside.pop()
+
+    monkeypatch.setattr(Relations, "take_in", take_in_alone)
 
     def ask() -> None:
         last = 0
@@ -172,12 +184,14 @@ def test_threads_ask_a_running_session(tmp_path: Path) -> None:
         run.metric(loss=0)
         for thread in threads:
             thread.start()
-        for step in range(12_000):
-            run.token(f"t{step}")
-            run.metric(loss=step)
-    over.set()
-    for thread in threads:
-        thread.join()
+        try:
+            for step in range(12_000):
+                run.token(f"t{step}")
+                run.metric(loss=step)
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
     assert failed == []
     assert list(workspace.sql("select count(*) from tokens")) == [(12_001,)]
 
@@ -216,6 +230,22 @@ def test_a_question_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     workspace = record(tmp_path, 3)
     with pytest.raises(holdfast.QueryStopped, match="longer than"):
         list(workspace.sql("select count(*) from range(1000000000) a, range(1000000) b", timeout_seconds=0.05))
+
+
+def test_an_answer_that_could_not_be_written_is_written_when_it_can_be(tmp_path: Path) -> None:
+    workspace, target = record(tmp_path), tmp_path / "x.csv"
+    answer = workspace.sql("select t.n, s.records from tokens t, sessions s, range(1000)")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
+    try:
+        for _ in range(2):
+            with pytest.raises(holdfast.HoldfastError, match="File too large"):
+                answer.write(target, format="csv")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not target.exists()
+    assert answer.write(target, format="csv") == 40_000
+    assert len(target.read_text().splitlines()) == 40_001
 
 
 @pytest.mark.parametrize("format", ["json", "csv", "parquet"])

@@ -145,9 +145,9 @@ def _origins(a: Source, b: Source) -> tuple[dict[str, Any], dict[str, Any]]:
     """Of the packages, the versions of those that both had imported: what one had not is no other version."""
     origins = _origin(a), _origin(b)
     if all("packages" in origin for origin in origins):
-        of_a, of_b = (origin["packages"] for origin in origins)
-        origins[0]["packages"] = {name: version for name, version in of_a.items() if name in of_b}
-        origins[1]["packages"] = {name: version for name, version in of_b.items() if name in of_a}
+        of_both = sorted(origins[0]["packages"].keys() & origins[1]["packages"].keys())
+        for origin in origins:
+            origin["packages"] = {name: origin["packages"][name] for name in of_both}
     return origins
 
 

@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable, Iterable, Iterator
 
-from holdfast.reading.export.thrift import I16, I64, STRUCT, Field, Listed, Struct, read_struct, write_struct
+from holdfast.reading.export.thrift import I64, STRUCT, Field, Listed, Struct, read_struct, write_struct
 from holdfast.storage.files import File, chunks_of
 
 _MAGIC = b"PAR1"
@@ -51,7 +51,7 @@ def joined_parquet(files: Iterable[File]) -> Iterator[bytes]:
         if footer[_SCHEMA] != whole[_SCHEMA]:
             raise AssertionError("pieces of one table have other columns")
         for group in footer[_GROUPS].value.values:
-            _move(group, at - len(_MAGIC), len(groups))
+            _move(group, at - len(_MAGIC))
             groups.append(write_struct(group))
         rows += footer[_ROWS].value
         at += behind - len(_MAGIC)
@@ -70,11 +70,10 @@ def _footer(file: File) -> tuple[Struct, int]:
     return read_struct(file.read(length, begin)), begin
 
 
-def _move(group: Struct, by: int, ordinal: int) -> None:
-    """Have a row group say that it stands so many bytes later, and is the one with this number."""
+def _move(group: Struct, by: int) -> None:
+    """Have a row group say that it stands so many bytes later, and not the how-manieth it is, which need not be said."""
     _shift(group, (_GROUP_OFFSET,), by)
-    if _GROUP_ORDINAL in group:
-        group[_GROUP_ORDINAL] = Field(I16, ordinal)
+    group.pop(_GROUP_ORDINAL, None)
     for chunk in group[_GROUP_COLUMNS].value.values:
         _shift(chunk, _CHUNK_OFFSETS, by)
         _shift(chunk[_CHUNK_META].value, _META_OFFSETS, by)

@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +42,8 @@ _PORTION = 2 * _ROW_GROUP
 _TRIES = 3
 _FILTERS = {"names": "name", "phases": "phase", "tiers": "tier", "sources": "source", "z": "z"}
 """The fields of a filter, and the column that each is about."""
+_Tables = Iterator[tuple[str, Iterator[bytes]]]
+"""Tables by name, each with the bytes of its file, which are to be asked for before the next one is."""
 
 
 class Exported(msgspec.Struct, frozen=True):
@@ -146,7 +148,7 @@ class _Writing:
     def fill_folder(self, folder: Path) -> None:
         """Write a file a table, all synced."""
 
-        def write(tables: Iterator[tuple[str, Iterator[bytes]]]) -> None:
+        def write(tables: _Tables) -> None:
             for name, chunks in tables:
                 write_synced(self._files, folder / f"{name}.{self._asked.format}", chunks)
 
@@ -156,13 +158,13 @@ class _Writing:
         """Write one file, and return its path."""
         path = folder / f"all.{self._asked.format}"
 
-        def write(tables: Iterator[tuple[str, Iterator[bytes]]]) -> None:
+        def write(tables: _Tables) -> None:
             write_synced(self._files, path, _document(tables) if len(self.lists) > 1 else next(tables)[1])
 
         self._try(write, folder)
         return path
 
-    def _try(self, write: Callable[[Iterator[tuple[str, Iterator[bytes]]]], None], folder: Path) -> None:
+    def _try(self, write: Callable[[_Tables], None], folder: Path) -> None:
         """Write the tables, which come with the bytes of each."""
         import duckdb
 
@@ -196,9 +198,7 @@ class _Writing:
             progress=self._progress,
         )
 
-    def _tables(
-        self, relations: Relations, sources: Sequence[Source], copying: Copying
-    ) -> Iterator[tuple[str, Iterator[bytes]]]:
+    def _tables(self, relations: Relations, sources: Sequence[Source], copying: Copying) -> _Tables:
         asked = self._asked
         check_sealed(sources)
         relations.take_in(sources, [KINDS[kind] for kind in asked.kinds], self._progress)
@@ -241,7 +241,7 @@ class _Writing:
         return failure(self._output, OSError(errno.EIO, what))
 
 
-def _document(tables: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
+def _document(tables: _Tables) -> Iterator[bytes]:
     """An object with a list a kind."""
     for index, (name, chunks) in enumerate(tables):
         yield (b"," if index else b"{") + b'\n"%b": ' % name.encode()

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 TRUE, FALSE, BYTE, I16, I32, I64, DOUBLE, BINARY, LIST, STRUCT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 12
 _INTEGERS = (I16, I32, I64)
-_SHORT, _LONG = 15, 0x0F
+_SHORT = _LONG = 15
 """The most that a nibble tells of: a distance between fields, and a length, of a list."""
 
 

@@ -15,7 +15,7 @@ from holdfast.reading.catalog import Manifest
 from holdfast.reading.filters import Names
 from holdfast.reading.loader import Source
 from holdfast.reading.sql.interruptible import call_interruptibly
-from holdfast.reading.sql.relations import Progress, Relations, check_sealed, sealed_stretches
+from holdfast.reading.sql.relations import Progress, Relations, begin_snapshot, check_sealed, sealed_stretches
 from holdfast.reading.sql.tables import TABLES
 from holdfast.reading.tables import library
 from holdfast.storage.files import RealFiles, check_target, chunks_of, make_folders, replace_file, write_errors
@@ -62,8 +62,16 @@ class Answer:
     columns: their names; types: as DuckDB calls them. Raises QueryStopped where it takes too long or too much memory.
     """
 
-    def __init__(self, query: str, cursor: "duckdb.DuckDBPyConnection", stop: "_Deadline", relations: Relations) -> None:
-        self._query, self._cursor, self._stop, self._relations = query, cursor, stop, relations
+    def __init__(
+        self,
+        query: str,
+        cursor: "duckdb.DuckDBPyConnection",
+        stop: "_Deadline",
+        relations: Relations,
+        prepare: Callable[[], None],
+    ) -> None:
+        self._query, self._cursor, self._stop, self._relations, self._prepare = query, cursor, stop, relations, prepare
+        self._has_failed = False
         described = cursor.description or []
         self.columns = tuple(str(entry[0]) for entry in described)
         self.types = tuple(str(entry[1]) for entry in described)
@@ -115,6 +123,8 @@ class Answer:
         statement = f"COPY (\n{self._query.strip().rstrip(';')}\n) TO {literal(str(scratch))} ({options})"
         with self._relations.writing, write_errors(target):
             try:
+                if self._has_failed:
+                    self._begin_anew()
                 ((count,),) = self._asked(lambda: self._cursor.execute(statement).fetchall())
                 make_folders(files, target.parent)
                 written = files.open(scratch)
@@ -127,12 +137,22 @@ class Answer:
                     files.unlink(scratch)
         return int(count)
 
+    def _begin_anew(self) -> None:
+        """Have a transaction again: DuckDB does nothing more in one where something failed."""
+        self._cursor.rollback()
+        begin_snapshot(self._cursor)
+        self._asked(self._prepare)
+        self._has_failed = False
+
     def _asked(self, call: Callable[[], Any]) -> Any:
         import duckdb
 
         try:
             return self._stop.during(self._query, call)
-        except duckdb.IOException as error:
+        except BaseException as error:
+            self._has_failed = True
+            if not isinstance(error, duckdb.IOException):
+                raise
             raise QueryStopped(self._query, _first_line(error), _AGAIN) from None
 
 
@@ -243,13 +263,18 @@ class Asker:
             with self._lock:  # snapshots are taken in in the order in which they are found
                 found = sources() if logged else []
                 relations = self._relations_for(found, memory_bytes)
-                cursor = relations.take_in(found, logged, progress)
+                relations.take_in(found, logged, progress)
+                cursor = relations.snapshot()
             stop = _Deadline(cursor, timeout_seconds, memory_bytes)
-            stop.during(query, lambda: relations.create_views(cursor, found, logged, superseded=superseded))
-            if SESSIONS in names:
-                _create_sessions(cursor, sessions())
+
+            def prepare() -> None:
+                relations.create_views(cursor, found, logged, superseded=superseded)
+                if SESSIONS in names:
+                    _create_sessions(cursor, sessions())
+
+            stop.during(query, prepare)
             stop.during(query, lambda: cursor.execute(query))
-            return Answer(query, cursor, stop, relations)
+            return Answer(query, cursor, stop, relations, prepare)
 
         for _ in range(_TRIES - 1):
             try:

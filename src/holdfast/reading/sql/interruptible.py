@@ -124,5 +124,5 @@ def call_interruptibly(
 
     What is raised meanwhile, by a signal handler or by tick, ends the work, and then comes out.
     """
-    with Workers([cursor]) as workers, closing(workers.in_order([lambda _: call()], tick)) as found:
+    with closing(Workers([cursor]).in_order([lambda _: call()], tick)) as found:
         return next(found)

@@ -118,10 +118,9 @@ class Relations:
 
     def take_in(
         self, sources: Sequence[Source], names: Collection[str], progress: Progress = lambda session, done, total: None
-    ) -> "duckdb.DuckDBPyConnection":
-        """Take in what tables of these names have in the logs and is in no columns, and return a connection to which nothing is
-        there that is taken in later. One thread at a time, and no snapshot older than the one before. Raises what reading the
-        logs raises; after any exception, nothing more can be asked of them."""
+    ) -> None:
+        """Take in what tables of these names have in the logs and is in no columns. One thread at a time, and no snapshot older
+        than the one before. Raises what reading the logs raises; after any exception, nothing more can be asked of them."""
         try:
             gathered = {name: Taking(self._database, TABLES[name]) for name in names}
             for source in sources:
@@ -132,9 +131,11 @@ class Relations:
         except BaseException:  # Ctrl-C too
             self._is_whole = False  # some may count as taken in, and not be
             raise
+
+    def snapshot(self) -> "duckdb.DuckDBPyConnection":
+        """A connection of its own to which nothing is there that is taken in later."""
         cursor = self.cursor()
-        cursor.begin()
-        cursor.execute("SELECT count(*) FROM taken.tokens WHERE false").fetchall()  # a transaction sees what its first one does
+        begin_snapshot(cursor)
         return cursor
 
     def create_views(
@@ -187,6 +188,12 @@ class Relations:
     def _mark_superseded(self, log: int, name: str, spans: SupersededSpans) -> None:
         if name != "checkpoints":
             self._database.execute(f"UPDATE taken.{name} SET superseded = {dead_sql(spans, 1, 1 << 62)} WHERE log = {log}")
+
+
+def begin_snapshot(cursor: "duckdb.DuckDBPyConnection") -> None:
+    """Begin the transaction that a snapshot is."""
+    cursor.begin()
+    cursor.execute("SELECT count(*) FROM taken.tokens WHERE false").fetchall()  # a transaction sees what its first one does
 
 
 def stretches(reader: LogReader) -> list[Stretch]:
